@@ -1,0 +1,29 @@
+// use: activation, index
+//
+// dz = dy * f'(saved) over [P, rows, ld], where no matrix product has absorbed the derivative.
+
+struct Params {
+    rows: u32,
+    cols: u32,
+    ld: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> saved: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dz: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) n_groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let ix = flat_index(group, n_groups, lane);
+    if ix >= arrayLength(&dz) {
+        return;
+    }
+    let column = (ix % (params.ld / 4u)) * 4u;
+    let y = dy[ix] * derivative(saved[ix]);
+    dz[ix] = select(vec4<f32>(0.0), y, within(column, params.cols));
+}

@@ -1,0 +1,22 @@
+// One row of the member table [P]; the twin of plan::MemberRow.
+struct Member {
+    optimizer: u32,
+    active_flag: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+    momentum: f32,
+    beta1: f32,
+    beta2: f32,
+    one_minus_beta1: f32,
+    one_minus_beta2: f32,
+    eps: f32,
+    alpha: f32,
+    one_minus_alpha: f32,
+    weight_decay: f32,
+    l1: f32,
+    l2: f32,
+    clip_norm: f32,
+    label_smoothing: f32,
+    drop_threshold: array<u32, 8>,
+    drop_scale: array<f32, 8>,
+}

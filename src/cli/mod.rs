@@ -1,0 +1,110 @@
+//! The command line: what was typed, what it means, and the exit code.
+
+mod bench;
+mod compare;
+mod devices;
+mod eval;
+mod live;
+mod memory;
+mod mnist;
+mod open;
+mod predict;
+mod train;
+mod ui;
+mod verify;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+
+use crate::Error;
+
+const AFTER_HELP: &str = "\
+Examples:
+  gpu-train mnist --opt adam                       train on MNIST, compare CPU and GPU
+  gpu-train mnist --model \"linear:256,relu,dropout:0.2\" --epochs 10
+  gpu-train eval runs/mnist-1                      loss, accuracy, precision, recall, F1
+  gpu-train predict runs/mnist-1 digit.png mnist:42
+  gpu-train verify                                 every kernel against the f64 oracle
+
+Exit codes: 0 done; 1 a check failed (a kernel, a diverged loss); 2 could not run (usage, data,
+device); 130 interrupted, after saving.";
+
+/// Train, tune and ship neural networks on any GPU with one binary.
+#[derive(Parser)]
+#[command(name = "gpu-train", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train on the embedded MNIST and compare CPU and GPU
+    Mnist(mnist::Args),
+    /// Loss, accuracy, per-class precision, recall and F1, and the confusion matrix of a model
+    Eval(eval::Args),
+    /// Class and probabilities of pictures
+    Predict(predict::Args),
+    /// Time CPU against GPU over several networks and batch sizes
+    Bench(bench::Args),
+    /// Check every kernel on an adapter, and its CPU twin, against the f64 oracle
+    Verify(verify::Args),
+    /// List the adapters with their limits and features
+    Devices(devices::Args),
+}
+
+/// Parses, runs, reports: the whole program.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if e.use_stderr() => {
+            eprintln!("{}", brief(&e));
+            return ExitCode::from(2);
+        }
+        Err(help) => {
+            print!("{}", help.render().ansi());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let done = match cli.command {
+        Command::Mnist(args) => mnist::run(args, started),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Bench(args) => bench::run(&args, started),
+        Command::Verify(args) => verify::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Interrupted) => ExitCode::from(130),
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// clap's message in two lines: what is wrong, and the tip or where the help is.
+fn brief(e: &clap::Error) -> String {
+    use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
+    let text = e.render().to_string();
+    if matches!(
+        e.kind(),
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
+    ) {
+        return text;
+    }
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|p| !p.is_empty() && !p.starts_with("Usage:"))
+        .filter(|p| !p.starts_with("For more information"))
+        .collect();
+    format!(
+        "{}\nsee `gpu-train --help`, or `--help` behind a command",
+        paragraphs.join("; ")
+    )
+}

@@ -1,0 +1,6 @@
+use crate::Result;
+#[derive(clap::Args)]
+pub struct Args {}
+pub fn run(_: &Args) -> Result<()> {
+    Ok(())
+}

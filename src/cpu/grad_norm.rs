@@ -1,0 +1,31 @@
+//! Partial sums of g^2 per member, g = data gradient + l1 sign(w) + 2 l2 w: the first half of
+//! clipping by global norm (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063).
+
+use rayon::prelude::*;
+
+use super::Real;
+use super::optimizer::penalised;
+use crate::plan::{GradNorm, MemberRow};
+
+pub fn grad_norm<T: Real>(
+    p: &GradNorm,
+    parameters: &[T],
+    grads: &[T],
+    members: &[MemberRow],
+    partials: &mut [T],
+) {
+    let (n, span) = (p.n as usize, p.span as usize * 4);
+    let n_partials = p.n_partials as usize;
+    partials.par_iter_mut().enumerate().for_each(|(ix, out)| {
+        let (member, part) = (ix / n_partials, ix % n_partials);
+        let range = part * span..((part + 1) * span).min(n);
+        let mut sum = T::ZERO;
+        for i in range {
+            let at = member * n + i;
+            let is_weight = i < p.n_weights as usize;
+            let g = penalised(&members[member], parameters[at], grads[at], is_weight);
+            sum += g * g;
+        }
+        *out = sum;
+    });
+}

@@ -1,0 +1,154 @@
+//! One update of every parameter: penalties, clipping, decay, moments and step in one pass.
+//!
+//! g = data gradient + l1 sign(w) + 2 l2 w over weights; g *= min(1, c / (norm + 1e-6)); then the
+//! optimiser's own decay (decoupled for AdamW, added to g elsewhere); then its moments and step.
+//! [`crate::plan::OptimizerKind`] names the papers; formulas and order of operations are PyTorch's.
+
+use rayon::prelude::*;
+
+use super::Real;
+use crate::plan::{MemberRow, Optimizer, OptimizerKind, StepRow};
+
+/// Elements that one task updates.
+const CHUNK: usize = 8 * 1024;
+
+/// The data gradient with the gradients of l1 |w| and l2 w^2; sign(0) = 0.
+#[inline(always)]
+pub fn penalised<T: Real>(row: &MemberRow, w: T, g: T, is_weight: bool) -> T {
+    if !is_weight || (row.l1 == 0.0 && row.l2 == 0.0) {
+        return g;
+    }
+    let sign = if w > T::ZERO {
+        T::ONE
+    } else if w < T::ZERO {
+        -T::ONE
+    } else {
+        T::ZERO
+    };
+    g + T::from_f32(row.l1) * sign + T::from_f32(2.0 * row.l2) * w
+}
+
+pub fn optimizer<T: Real>(
+    p: &Optimizer,
+    grads: &[T],
+    members: &[MemberRow],
+    steps: &[StepRow],
+    partials: &[T],
+    state: &mut [T],
+    parameters: &mut [T],
+) {
+    let (n, n_weights) = (p.n as usize, p.n_weights as usize);
+    for (member, ((w, state), row)) in parameters
+        .chunks_exact_mut(n)
+        .zip(state.chunks_exact_mut(2 * n))
+        .zip(members)
+        .enumerate()
+    {
+        if row.active_flag == 0 {
+            continue;
+        }
+        let g = &grads[member * n..][..n];
+        let clip = clip_factor(p, row, member, partials);
+        let (m, v) = state.split_at_mut(n);
+        let step = &steps[member];
+        w.par_chunks_mut(CHUNK)
+            .zip(m.par_chunks_mut(CHUNK))
+            .zip(v.par_chunks_mut(CHUNK))
+            .zip(g.par_chunks(CHUNK))
+            .enumerate()
+            .for_each(|(ix, (((w, m), v), g))| {
+                let weights = n_weights.saturating_sub(ix * CHUNK).min(w.len());
+                let (w, w_bias) = w.split_at_mut(weights);
+                let (m, m_bias) = m.split_at_mut(weights);
+                let (v, v_bias) = v.split_at_mut(weights);
+                let (g, g_bias) = g.split_at(weights);
+                update(row, step, clip, true, w, m, v, g);
+                update(row, step, clip, false, w_bias, m_bias, v_bias, g_bias);
+            });
+    }
+}
+
+/// min(1, c / (norm + 1e-6)), 1 where this member does not clip.
+fn clip_factor<T: Real>(p: &Optimizer, row: &MemberRow, member: usize, partials: &[T]) -> T {
+    if p.n_partials == 0 || row.clip_norm == 0.0 {
+        return T::ONE;
+    }
+    let count = p.n_partials as usize;
+    let sum = partials[member * count..][..count]
+        .iter()
+        .fold(T::ZERO, |sum, &x| sum + x);
+    let factor = T::from_f32(row.clip_norm) / (sum.sqrt() + T::from_f32(1e-6));
+    if factor < T::ONE { factor } else { T::ONE }
+}
+
+/// The formulas. The optimiser's kind is matched outside the loops, so that each loop vectorises.
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+fn update<T: Real>(
+    row: &MemberRow,
+    step: &StepRow,
+    clip: T,
+    is_weight: bool,
+    w: &mut [T],
+    m: &mut [T],
+    v: &mut [T],
+    g: &[T],
+) {
+    let real = T::from_f32;
+    let kind = OptimizerKind::ALL[row.optimizer as usize];
+    let coupled = match kind {
+        OptimizerKind::Adamw => T::ZERO,
+        _ => real(row.weight_decay),
+    };
+    let (lr, step_size) = (real(step.lr), real(step.step_size));
+    let (mu, eps) = (real(row.momentum), real(row.eps));
+    let gradient = |w: T, g: T| penalised(row, w, g, is_weight) * clip + coupled * w;
+    let elements = w.iter_mut().zip(m).zip(v).zip(g);
+    match kind {
+        OptimizerKind::Sgd => {
+            for (((w, _), _), &g) in elements {
+                *w = *w - lr * gradient(*w, g);
+            }
+        }
+        OptimizerKind::Momentum => {
+            for (((w, m), _), &g) in elements {
+                *m = mu * *m + gradient(*w, g);
+                *w = *w - lr * *m;
+            }
+        }
+        OptimizerKind::Nesterov => {
+            for (((w, m), _), &g) in elements {
+                let g = gradient(*w, g);
+                *m = mu * *m + g;
+                *w = *w - lr * (g + mu * *m);
+            }
+        }
+        OptimizerKind::Adagrad => {
+            for (((w, _), v), &g) in elements {
+                let g = gradient(*w, g);
+                *v = *v + g * g;
+                *w = *w - lr * g / (v.sqrt() + eps);
+            }
+        }
+        OptimizerKind::Rmsprop => {
+            let (alpha, rest) = (real(row.alpha), real(row.one_minus_alpha));
+            for (((w, _), v), &g) in elements {
+                let g = gradient(*w, g);
+                *v = alpha * *v + rest * g * g;
+                *w = *w - lr * g / (v.sqrt() + eps);
+            }
+        }
+        OptimizerKind::Adam | OptimizerKind::Adamw => {
+            let (beta1, rest1) = (real(row.beta1), real(row.one_minus_beta1));
+            let (beta2, rest2) = (real(row.beta2), real(row.one_minus_beta2));
+            let (inv_sqrt_bias2, decay) = (real(step.inv_sqrt_bias2), real(step.decay));
+            for (((w, m), v), &g) in elements {
+                let g = gradient(*w, g);
+                *m = beta1 * *m + rest1 * g;
+                *v = beta2 * *v + rest2 * g * g;
+                let denominator = v.sqrt() * inv_sqrt_bias2 + eps;
+                *w = *w * decay - step_size * *m / denominator;
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The plan: what a training step and an evaluation step do, as plain data.
+//!
+//! A [`Plan`] is recorded once from a model function (see [`Recorder`]) and then run by either
+//! executor, [`crate::cpu::Cpu`] or [`crate::gpu::Gpu`]. It holds buffer descriptions and two flat
+//! lists of kernel dispatches ([`Pass`]): nothing in it borrows, computes or knows a device.
+
+mod activation;
+mod gradient;
+mod kernel;
+mod ops;
+mod optimizer;
+mod print;
+mod recorder;
+
+pub use activation::{Activation, LEAKY_SLOPE};
+pub use kernel::*;
+pub use optimizer::{Hyper, MemberRow, OptimizerKind, StepRow};
+pub use recorder::{Loss, Recorder, Spec, Value};
+
+/// Dropout layers that one member row has room for.
+pub const MAX_DROPOUT_LAYERS: usize = 8;
+
+/// Index into [`Plan::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    F32,
+    U32,
+}
+
+/// One buffer of the plan; the executors own the memory. Starts out as zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Reads as a phrase: "grad of 0.weight".
+    pub label: String,
+    pub dtype: Dtype,
+    /// Elements, all members together.
+    pub len: usize,
+}
+
+/// One kernel with the buffers it reads and then those it writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    pub kernel: Kernel,
+    pub buffers: Vec<BufferId>,
+    /// What it computes in the model's terms: "0: linear + relu".
+    pub label: String,
+}
+
+/// A list of dispatches that is run once per step, and one that is run once per submitted range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    pub per_step: Vec<Dispatch>,
+    /// Reductions over the range's steps: metrics that the host will read.
+    pub per_range: Vec<Dispatch>,
+    /// Rows of a full batch.
+    pub batch: usize,
+    /// Steps that the tables below hold: the longest segment that can be uploaded ahead.
+    pub capacity: usize,
+    /// Sample numbers \[S, P, B\].
+    pub indices: BufferId,
+    /// [`StepRow`]s \[S, P\].
+    pub steps: BufferId,
+    /// (loss, correct) of each sample \[S, P, B, 2\].
+    pub samples: BufferId,
+    /// (sum of losses, correct) of each step \[S, P, 2\].
+    pub metrics: BufferId,
+    /// What the model made of the batch \[P, B, ld\]: the gradient of its outputs in the training
+    /// pass, its prediction (probabilities, or raw outputs with mse) in the evaluation pass.
+    pub head: BufferId,
+}
+
+/// A trainable tensor: its place in every member's stretch of the parameter arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// PyTorch's name in the equivalent `torch.nn.Sequential`: "0.weight".
+    pub name: String,
+    pub rows: usize,
+    pub cols: usize,
+    /// First element; a multiple of 64.
+    pub offset: usize,
+    /// A weight, which L1 and L2 act on, and not a bias.
+    pub is_weight: bool,
+}
+
+impl Param {
+    /// Elements without padding.
+    pub fn len(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the tensor out of one member's stretch of an arena, row-major without padding.
+    pub fn unpack(&self, arena: &[f32]) -> Vec<f32> {
+        let ld = pad4(self.cols);
+        (0..self.rows)
+            .flat_map(|r| {
+                let start = self.offset + r * ld;
+                arena[start..start + self.cols].iter().copied()
+            })
+            .collect()
+    }
+
+    /// The inverse of [`Self::unpack`].
+    pub fn pack(&self, values: &[f32], arena: &mut [f32]) {
+        let ld = pad4(self.cols);
+        for (r, row) in values.chunks_exact(self.cols).enumerate() {
+            let start = self.offset + r * ld;
+            arena[start..start + self.cols].copy_from_slice(row);
+        }
+    }
+}
+
+/// Everything an executor needs, and all that there is to know of a run's arithmetic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub members: usize,
+    pub buffers: Vec<Buffer>,
+    pub params: Vec<Param>,
+    /// Elements of one member's stretch of the arenas, padding included.
+    pub arena_len: usize,
+    /// Dropout rates as the layers give them: the default of [`Hyper::dropout`].
+    pub dropout: Vec<f64>,
+    pub train: Pass,
+    pub eval: Pass,
+    /// u8 samples, four to a word \[N, row_words\].
+    pub pixels: BufferId,
+    /// \[N\]
+    pub labels: BufferId,
+    /// Per member (scale, shift) \[P, n_norm, 2\].
+    pub norm: BufferId,
+    /// [`MemberRow`]s \[P\].
+    pub rows: BufferId,
+    /// \[P, arena_len\]
+    pub parameters: BufferId,
+    /// \[P, arena_len\]
+    pub grads: BufferId,
+    /// First and second moments \[P, 2, arena_len\].
+    pub state: BufferId,
+    /// Counts by (label, prediction) of the evaluation pass \[P, C, C\].
+    pub confusion: BufferId,
+}
+
+/// Names one of a plan's two passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassKind {
+    Train,
+    Eval,
+}
+
+impl Plan {
+    pub fn pass(&self, kind: PassKind) -> &Pass {
+        match kind {
+            PassKind::Train => &self.train,
+            PassKind::Eval => &self.eval,
+        }
+    }
+
+    /// Trainable numbers of one member, without padding.
+    pub fn n_parameters(&self) -> usize {
+        self.params.iter().map(Param::len).sum()
+    }
+
+    /// Bytes of all buffers together.
+    pub fn bytes(&self) -> usize {
+        self.buffers.iter().map(|b| b.len * 4).sum()
+    }
+
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0]
+    }
+}

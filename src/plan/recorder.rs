@@ -1,0 +1,412 @@
+//! Records a model function into a [`Plan`].
+//!
+//! The model is an ordinary function from input [`Value`] to output [`Value`]. It is called three
+//! times: once to learn which parameters it has (the arena lays weights before biases), once for
+//! the training pass, whose backward half is written while recording, and once for evaluation.
+
+use super::gradient::Node;
+use super::*;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    CrossEntropy,
+    Mse,
+}
+
+impl Loss {
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::CrossEntropy => "cross-entropy",
+            Loss::Mse => "mse",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Loss> {
+        [Loss::CrossEntropy, Loss::Mse]
+            .into_iter()
+            .find(|loss| loss.name() == name)
+    }
+}
+
+/// The sizes of a plan and the few choices that change its dispatches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// P, at least 1.
+    pub members: usize,
+    /// Inputs per sample.
+    pub inputs: usize,
+    /// Outputs of the model, C.
+    pub classes: usize,
+    /// Samples resident on the device, all parts together.
+    pub n_samples: usize,
+    /// Entries of the normalisation table, and how many neighbouring inputs share one.
+    pub n_norm: usize,
+    pub norm_span: usize,
+    pub train_batch: usize,
+    pub train_capacity: usize,
+    pub eval_batch: usize,
+    pub eval_capacity: usize,
+    pub loss: Loss,
+    /// Some member clips its gradient norm: one dispatch more.
+    pub clips: bool,
+}
+
+/// A matrix \[P, B, cols\] of the pass being recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Value(pub(super) usize);
+
+pub(super) struct ValueInfo {
+    pub label: String,
+    pub cols: usize,
+    pub buffer: BufferId,
+    /// Operations that read it.
+    pub consumers: usize,
+    /// False for the inputs, whose gradient nobody wants.
+    pub needs_grad: bool,
+    /// The activation that made it, and what its derivative is computed from.
+    pub activation: Option<(Activation, BufferId)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Learns the parameters; what is recorded is thrown away.
+    Declare,
+    Train,
+    Eval,
+}
+
+pub struct Recorder {
+    pub(super) mode: Mode,
+    pub(super) members: usize,
+    pub(super) batch: usize,
+    pub(super) buffers: Vec<Buffer>,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) values: Vec<ValueInfo>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) params: Vec<Param>,
+    pub(super) arena_len: usize,
+    pub(super) dropout: Vec<f64>,
+    /// Dropout layers met so far in this recording.
+    pub(super) n_dropout: usize,
+    pub(super) shared: Option<Shared>,
+    pub(super) steps: BufferId,
+}
+
+/// Buffers that both passes use.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    pixels: BufferId,
+    labels: BufferId,
+    norm: BufferId,
+    pub rows: BufferId,
+    pub parameters: BufferId,
+    pub grads: BufferId,
+    state: BufferId,
+    confusion: BufferId,
+}
+
+impl Plan {
+    /// Records `model`, whose output must be \[P, B, `spec.classes`\].
+    ///
+    /// # Panics
+    /// On shapes that contradict each other: a programmer's error, since a layer notation has been
+    /// checked before it gets here.
+    pub fn record(spec: &Spec, model: impl Fn(&mut Recorder, Value) -> Value) -> Plan {
+        assert!(spec.members > 0 && spec.inputs > 0 && spec.classes > 0);
+        assert!(spec.train_batch > 0 && spec.eval_batch > 0);
+        let mut rec = Recorder::declare(spec, &model);
+        rec.shared = Some(rec.shared_buffers(spec));
+        let train = rec.pass(spec, Mode::Train, &model);
+        let eval = rec.pass(spec, Mode::Eval, &model);
+        let shared = rec.shared();
+        Plan {
+            members: spec.members,
+            buffers: rec.buffers,
+            params: rec.params,
+            arena_len: rec.arena_len,
+            dropout: rec.dropout,
+            train,
+            eval,
+            pixels: shared.pixels,
+            labels: shared.labels,
+            norm: shared.norm,
+            rows: shared.rows,
+            parameters: shared.parameters,
+            grads: shared.grads,
+            state: shared.state,
+            confusion: shared.confusion,
+        }
+    }
+}
+
+impl Recorder {
+    fn declare(spec: &Spec, model: &impl Fn(&mut Recorder, Value) -> Value) -> Recorder {
+        let mut rec = Recorder {
+            mode: Mode::Declare,
+            members: spec.members,
+            batch: spec.train_batch,
+            buffers: Vec::new(),
+            dispatches: Vec::new(),
+            values: Vec::new(),
+            nodes: Vec::new(),
+            params: Vec::new(),
+            arena_len: 0,
+            dropout: Vec::new(),
+            n_dropout: 0,
+            shared: None,
+            steps: BufferId(0),
+        };
+        // Parameters go to a stand-in buffer while their places are unknown.
+        let stand_in = rec.buffer("stand-in", Dtype::F32, 0);
+        rec.shared = Some(Shared {
+            pixels: stand_in,
+            labels: stand_in,
+            norm: stand_in,
+            rows: stand_in,
+            parameters: stand_in,
+            grads: stand_in,
+            state: stand_in,
+            confusion: stand_in,
+        });
+        let x = rec.value("input", spec.inputs, None, false);
+        let y = model(&mut rec, x);
+        assert_eq!(
+            rec.values[y.0].cols, spec.classes,
+            "the model's output has {} columns and the data has {} classes",
+            rec.values[y.0].cols, spec.classes
+        );
+        // Weights first, so that "is a weight" is one comparison in the kernels.
+        let mut offset = 0;
+        for weights in [true, false] {
+            for param in rec.params.iter_mut().filter(|p| p.is_weight == weights) {
+                param.offset = offset;
+                offset += (param.rows * pad4(param.cols)).next_multiple_of(64);
+            }
+        }
+        rec.arena_len = offset;
+        rec.buffers.clear();
+        rec
+    }
+
+    fn shared_buffers(&mut self, spec: &Spec) -> Shared {
+        use Dtype::{F32, U32};
+        let p = spec.members;
+        let row_words = spec.inputs.div_ceil(4);
+        Shared {
+            pixels: self.buffer("pixels", U32, spec.n_samples * row_words),
+            labels: self.buffer("labels", U32, spec.n_samples),
+            norm: self.buffer("normalisation table", F32, p * spec.n_norm * 2),
+            rows: self.buffer("member rows", U32, p * size_of::<MemberRow>() / 4),
+            parameters: self.buffer("parameters", F32, p * self.arena_len),
+            grads: self.buffer("gradients", F32, p * self.arena_len),
+            state: self.buffer("optimiser state", F32, p * 2 * self.arena_len),
+            confusion: self.buffer("confusion counts", U32, p * spec.classes * spec.classes),
+        }
+    }
+
+    fn pass(
+        &mut self,
+        spec: &Spec,
+        mode: Mode,
+        model: &impl Fn(&mut Recorder, Value) -> Value,
+    ) -> Pass {
+        use Dtype::{F32, U32};
+        let (batch, capacity, word) = match mode {
+            Mode::Train => (spec.train_batch, spec.train_capacity, "train"),
+            _ => (spec.eval_batch, spec.eval_capacity, "eval"),
+        };
+        self.mode = mode;
+        self.batch = batch;
+        self.n_dropout = 0;
+        self.dispatches.clear();
+        self.values.clear();
+        self.nodes.clear();
+        let p = spec.members;
+        let shared = self.shared();
+        let indices = self.buffer(&format!("{word} indices"), U32, capacity * p * batch);
+        let step_words = size_of::<StepRow>() / 4;
+        let steps = self.buffer(&format!("{word} steps"), U32, capacity * p * step_words);
+        let samples = self.buffer(&format!("{word} samples"), F32, capacity * p * batch * 2);
+        let metrics = self.buffer(&format!("{word} metrics"), F32, capacity * p * 2);
+        self.steps = steps;
+
+        let x = self.value(&format!("{word} input"), spec.inputs, None, false);
+        let gather = Kernel::Gather(Gather {
+            members: p as u32,
+            batch: batch as u32,
+            cols: spec.inputs as u32,
+            ld: pad4(spec.inputs) as u32,
+            row_words: spec.inputs.div_ceil(4) as u32,
+            n_norm: spec.n_norm as u32,
+            norm_span: spec.norm_span as u32,
+        });
+        let x_buffer = self.values[x.0].buffer;
+        let sources = [shared.pixels, indices, steps, shared.norm, x_buffer];
+        self.dispatch(gather, &sources, "input".to_string());
+        let y = model(self, x);
+
+        let outputs = self.values[y.0].buffer;
+        let ld = pad4(spec.classes) as u32;
+        let head_label = match mode {
+            Mode::Train => "grad of outputs",
+            _ => "prediction",
+        };
+        let head = self.buffer(head_label, F32, p * batch * ld as usize);
+        let loss_head = LossHead {
+            members: p as u32,
+            batch: batch as u32,
+            classes: spec.classes as u32,
+            ld,
+            eval: (mode == Mode::Eval) as u32,
+        };
+        let kernel = match spec.loss {
+            Loss::CrossEntropy => Kernel::SoftmaxXent(loss_head),
+            Loss::Mse => Kernel::Mse(loss_head),
+        };
+        let operands = [
+            outputs,
+            shared.labels,
+            indices,
+            shared.rows,
+            steps,
+            head,
+            samples,
+        ];
+        self.dispatch(kernel, &operands, spec.loss.name().to_string());
+
+        match mode {
+            Mode::Train => {
+                self.backward(y, head);
+                self.optimizer(spec.clips);
+            }
+            _ => {
+                let counts = Kernel::Confusion(Confusion {
+                    members: p as u32,
+                    batch: batch as u32,
+                    classes: spec.classes as u32,
+                    ld,
+                });
+                let operands = [outputs, shared.labels, indices, steps, shared.confusion];
+                self.dispatch(counts, &operands, "confusion counts".to_string());
+            }
+        }
+        let reduce = ReduceMetrics {
+            members: p as u32,
+            batch: batch as u32,
+        };
+        Pass {
+            per_step: std::mem::take(&mut self.dispatches),
+            per_range: vec![Dispatch {
+                kernel: Kernel::ReduceMetrics(reduce),
+                buffers: vec![samples, metrics],
+                label: "metrics".to_string(),
+            }],
+            batch,
+            capacity,
+            indices,
+            steps,
+            samples,
+            metrics,
+            head,
+        }
+    }
+
+    /// The whole optimiser as one dispatch; clipping first reduces the norm per member.
+    fn optimizer(&mut self, clips: bool) {
+        let Shared {
+            rows,
+            parameters,
+            grads,
+            state,
+            ..
+        } = self.shared();
+        let n_weights = self
+            .params
+            .iter()
+            .filter(|p| p.is_weight)
+            .map(|p| (p.offset + p.rows * pad4(p.cols)).next_multiple_of(64))
+            .max()
+            .unwrap_or(0);
+        let (n, n_weights) = (self.arena_len as u32, n_weights as u32);
+        let mut partials = grads;
+        let mut n_partials = 0;
+        if clips {
+            // At most 256 partials, so that every group of the optimiser can add them up itself.
+            let n4 = n / 4;
+            let span = n4.div_ceil(256).max(1024);
+            n_partials = n4.div_ceil(span);
+            let len = self.members * n_partials as usize;
+            partials = self.buffer("partial squared norms", Dtype::F32, len);
+            let norm = GradNorm {
+                n,
+                n_weights,
+                n_partials,
+                span,
+            };
+            let operands = [parameters, grads, rows, partials];
+            self.dispatch(Kernel::GradNorm(norm), &operands, "gradient norm".into());
+        }
+        let update = Optimizer {
+            members: self.members as u32,
+            n,
+            n_weights,
+            n_partials,
+        };
+        let operands = [grads, rows, self.steps, partials, state, parameters];
+        self.dispatch(Kernel::Optimizer(update), &operands, "optimiser".into());
+    }
+
+    pub(super) fn shared(&self) -> Shared {
+        self.shared.expect("set before anything is recorded")
+    }
+
+    pub(super) fn buffer(&mut self, label: &str, dtype: Dtype, len: usize) -> BufferId {
+        self.buffers.push(Buffer {
+            label: label.to_string(),
+            dtype,
+            len,
+        });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// A fresh \[P, B, ld\] matrix of the pass.
+    pub(super) fn matrix(&mut self, label: &str, cols: usize) -> BufferId {
+        let len = self.members * self.batch * pad4(cols);
+        self.buffer(label, Dtype::F32, len)
+    }
+
+    pub(super) fn value(
+        &mut self,
+        label: &str,
+        cols: usize,
+        activation: Option<(Activation, BufferId)>,
+        needs_grad: bool,
+    ) -> Value {
+        let buffer = self.matrix(label, cols);
+        self.values.push(ValueInfo {
+            label: label.to_string(),
+            cols,
+            buffer,
+            consumers: 0,
+            needs_grad,
+            activation,
+        });
+        Value(self.values.len() - 1)
+    }
+
+    pub(super) fn dispatch(&mut self, kernel: Kernel, buffers: &[BufferId], label: String) {
+        self.dispatches.push(Dispatch {
+            kernel,
+            buffers: buffers.to_vec(),
+            label,
+        });
+    }
+
+    pub(super) fn elementwise(&self, cols: usize) -> Elementwise {
+        Elementwise {
+            rows: self.batch as u32,
+            cols: cols as u32,
+            ld: pad4(cols) as u32,
+        }
+    }
+}

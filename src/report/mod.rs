@@ -1,0 +1,3 @@
+//! What a run leaves behind for people to look at.
+
+pub mod curves;

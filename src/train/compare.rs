@@ -1,0 +1,194 @@
+//! Times two executors over the same steps from the same weights, and compares what they computed.
+
+use std::time::Instant;
+
+use super::feed;
+use crate::Result;
+use crate::data::Dataset;
+use crate::executor::{Executor, floats, words};
+use crate::plan::{Hyper, PassKind};
+
+/// Steps that nobody times: compilers, caches and clocks settle.
+const WARM_UP: usize = 3;
+
+/// Timed chunks per side; the median is quoted.
+const CHUNKS: usize = 5;
+
+/// What one timed side took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Median over the chunks.
+    pub ms_per_step: f64,
+    pub samples_per_second: f64,
+    /// Projected from the median.
+    pub seconds_per_epoch: f64,
+}
+
+/// The two sides over the same steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub a: Timing,
+    pub b: Timing,
+    /// Steps that both sides did from the same weights, warm-up included.
+    pub steps: usize,
+    /// max over tensors of max|b - a| / max|a|.
+    pub max_relative_difference: f64,
+}
+
+/// How much time a comparison may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Seconds that a chunk should take on the faster side, so that a submit's own cost vanishes.
+    pub chunk: f64,
+    /// Seconds for all chunks on the slower side.
+    pub total: f64,
+}
+
+impl Budget {
+    /// Decides `--device auto`.
+    pub const SHORT: Budget = Budget {
+        chunk: 0.002,
+        total: 0.15,
+    };
+    /// The comparison after a training run.
+    pub const FULL: Budget = Budget {
+        chunk: 0.05,
+        total: 2.0,
+    };
+}
+
+/// Loads data, rows, weights and the tables of the first epoch's steps.
+fn prepare(
+    exec: &mut dyn Executor,
+    data: &Dataset,
+    norm: &[f32],
+    hyper: &[Hyper],
+    arenas: &[f32],
+) -> Result<()> {
+    feed::upload_data(exec, data, norm)?;
+    feed::upload_rows(exec, hyper)?;
+    reset(exec, data, hyper, arenas)
+}
+
+fn reset(exec: &mut dyn Executor, data: &Dataset, hyper: &[Hyper], arenas: &[f32]) -> Result<()> {
+    let (parameters, state, capacity, batch) = {
+        let plan = exec.plan();
+        (
+            plan.parameters,
+            plan.state,
+            plan.train.capacity,
+            plan.train.batch,
+        )
+    };
+    exec.upload(parameters, 0, words(arenas))?;
+    exec.upload(state, 0, &vec![0; arenas.len() * 2])?;
+    let n_train = data.train.len();
+    let orders = feed::epoch_order(hyper, 1, n_train, true);
+    let steps = capacity.min(n_train.div_ceil(batch));
+    feed::upload_segment(exec, hyper, &orders, 0, 0, steps)
+}
+
+/// Runs `count` steps, round and round the uploaded table, and waits for them; seconds.
+fn run(exec: &mut dyn Executor, from: usize, count: usize) -> Result<f64> {
+    let capacity = exec.plan().train.capacity;
+    let started = Instant::now();
+    let mut at = from % capacity;
+    let mut left = count;
+    while left > 0 {
+        let end = (at + left).min(capacity);
+        exec.submit(PassKind::Train, at..end)?;
+        left -= end - at;
+        at = end % capacity;
+    }
+    while exec.collect()?.is_some() {}
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Times `a` and `b`, which run equal plans, alternating; the state of both is overwritten.
+pub fn compare(
+    a: &mut dyn Executor,
+    b: &mut dyn Executor,
+    data: &Dataset,
+    norm: &[f32],
+    hyper: &[Hyper],
+    arenas: &[f32],
+    budget: Budget,
+) -> Result<Comparison> {
+    prepare(a, data, norm, hyper, arenas)?;
+    prepare(b, data, norm, hyper, arenas)?;
+    let mut estimate = [0.0f64; 2];
+    let sides: [&mut dyn Executor; 2] = [a, b];
+    for (side, estimate) in estimate.iter_mut().enumerate() {
+        // The first step compiles pipelines; the next ones estimate.
+        run(sides[side], 0, 1)?;
+        *estimate = run(sides[side], 1, WARM_UP - 1)? / (WARM_UP - 1) as f64;
+    }
+    let (fast, slow) = (
+        estimate[0].min(estimate[1]).max(1e-6),
+        estimate[0].max(estimate[1]).max(1e-6),
+    );
+    let chunk = (budget.chunk / fast).ceil();
+    let fit = (budget.total / (CHUNKS as f64 * slow)).floor();
+    let chunk = chunk.min(fit).max(1.0) as usize;
+
+    let mut times = [Vec::new(), Vec::new()];
+    let mut done = WARM_UP;
+    for _ in 0..CHUNKS {
+        for (side, times) in times.iter_mut().enumerate() {
+            times.push(run(sides[side], done, chunk)? / chunk as f64);
+        }
+        done += chunk;
+    }
+    let [a, b] = sides;
+    let batch = a.plan().train.batch * a.plan().members;
+    let per_epoch = data.train.len().div_ceil(a.plan().train.batch) as f64;
+    let timing = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        Timing {
+            ms_per_step: median * 1e3,
+            samples_per_second: batch as f64 / median,
+            seconds_per_epoch: median * per_epoch,
+        }
+    };
+    let [mut times_a, mut times_b] = times;
+    Ok(Comparison {
+        a: timing(&mut times_a),
+        b: timing(&mut times_b),
+        steps: done,
+        max_relative_difference: difference(a, b)?,
+    })
+}
+
+/// max over tensors of max|b - a| / max|a|, over all members.
+fn difference(a: &mut dyn Executor, b: &mut dyn Executor) -> Result<f64> {
+    let id = a.plan().parameters;
+    let of_a = floats(a.download(id)?);
+    let of_b = floats(b.download(id)?);
+    let plan = a.plan();
+    let mut worst = 0.0f64;
+    let members = of_a
+        .chunks_exact(plan.arena_len)
+        .zip(of_b.chunks_exact(plan.arena_len));
+    for (arena_a, arena_b) in members {
+        for param in &plan.params {
+            let (x, y) = (param.unpack(arena_a), param.unpack(arena_b));
+            let scale = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            // A NaN on either side must not vanish in a maximum.
+            let mut apart = 0.0f64;
+            for (x, y) in x.iter().zip(&y) {
+                let d = f64::from((y - x).abs());
+                if d > apart || d.is_nan() {
+                    apart = d;
+                }
+                if d.is_nan() {
+                    return Ok(f64::NAN);
+                }
+            }
+            if scale > 0.0 {
+                worst = worst.max(apart / f64::from(scale));
+            }
+        }
+    }
+    Ok(worst)
+}

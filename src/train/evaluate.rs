@@ -1,0 +1,60 @@
+//! Loss, accuracy and confusion counts over a range of resident samples.
+
+use std::ops::Range;
+
+use super::feed;
+use crate::Result;
+use crate::executor::Executor;
+use crate::plan::PassKind;
+
+/// One member's result over the evaluated samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss per sample; the data term alone, without smoothing.
+    pub loss: f64,
+    /// Part of the samples whose largest output is the label's.
+    pub accuracy: f64,
+    /// Counts \[C, C\] by (label, prediction).
+    pub confusion: Vec<u32>,
+}
+
+/// Evaluates every member on the samples `range` of the resident data.
+pub fn evaluate(exec: &mut dyn Executor, range: Range<usize>) -> Result<Vec<Evaluation>> {
+    let (members, capacity, batch, confusion, classes2) = {
+        let plan = exec.plan();
+        let len = plan.buffer(plan.confusion).len;
+        (
+            plan.members,
+            plan.eval.capacity,
+            plan.eval.batch,
+            plan.confusion,
+            len / plan.members,
+        )
+    };
+    exec.upload(confusion, 0, &vec![0; members * classes2])?;
+    let mut sums = vec![[0.0f64; 2]; members];
+    let mut start = range.start;
+    while start < range.end {
+        let end = (start + capacity * batch).min(range.end);
+        let steps = feed::upload_eval(exec, start..end)?;
+        exec.submit(PassKind::Eval, 0..steps)?;
+        while let Some(done) = exec.collect()? {
+            for (ix, [loss, correct]) in done.sums.iter().enumerate() {
+                sums[ix % members][0] += loss;
+                sums[ix % members][1] += correct;
+            }
+        }
+        start = end;
+    }
+    let counts = exec.download(confusion)?;
+    let n = range.len() as f64;
+    Ok(sums
+        .iter()
+        .zip(counts.chunks_exact(classes2))
+        .map(|([loss, correct], counts)| Evaluation {
+            loss: loss / n,
+            accuracy: correct / n,
+            confusion: counts.to_vec(),
+        })
+        .collect())
+}
