@@ -22,5 +22,6 @@ pub mod report;
 pub mod rng;
 pub mod suggest;
 pub mod train;
+pub mod verify;
 
 pub use error::{Error, Result};

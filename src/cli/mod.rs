@@ -9,6 +9,7 @@ mod memory;
 mod mnist;
 mod open;
 mod predict;
+mod source;
 mod train;
 mod ui;
 mod verify;
@@ -58,6 +59,7 @@ enum Command {
 /// Parses, runs, reports: the whole program.
 pub fn main() -> ExitCode {
     let started = Instant::now();
+    quieten_mesa();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() => {
@@ -84,6 +86,15 @@ pub fn main() -> ExitCode {
             eprintln!("error: {e}");
             ExitCode::from(e.exit_code())
         }
+    }
+}
+
+/// Mesa's device-select layer asks a Wayland display which GPU it uses, and where there is none it
+/// complains on standard error. On a machine without a session, the layer is switched off.
+fn quieten_mesa() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the program has one thread so far.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

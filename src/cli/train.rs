@@ -18,7 +18,7 @@ use crate::models::file::{ModelInfo, Normalization, encode};
 use crate::models::initial_parameters;
 use crate::plan::{Hyper, Plan};
 use crate::train::compare::{Budget, compare as measure};
-use crate::train::run_folder::RunFolder;
+use crate::train::run_folder::{RunFolder, reserve};
 use crate::train::{self, Config, Job, TrainOptions, feed};
 use crate::{Error, Result};
 
@@ -65,6 +65,7 @@ pub fn run(request: Request) -> Result<()> {
         super::ui::out(setup.plan.to_string().trim_end());
         return Ok(());
     }
+    let path = reserve(request.out.as_deref(), request.name)?;
     describe(&ui, &setup);
     let device = match &opened {
         Opened::Cpu => None,
@@ -72,16 +73,20 @@ pub fn run(request: Request) -> Result<()> {
         Opened::Auto(device) => device.clone(),
     };
     let backend = match opened {
-        Opened::Cpu => open::cpu(&setup.plan)?,
-        Opened::Gpu(device) => open::gpu(&setup.plan, &device)?,
+        Opened::Cpu => open::cpu(&setup.plan),
+        Opened::Gpu(device) => open::gpu(&setup.plan, &device),
         Opened::Auto(None) => {
             ui.say(&format!("training on cpu: {}", adapter::REMEDY));
-            open::cpu(&setup.plan)?
+            open::cpu(&setup.plan)
         }
-        Opened::Auto(Some(device)) => faster(&ui, &setup, &device)?,
+        Opened::Auto(Some(device)) => faster(&ui, &setup, &device),
     };
+    let backend = backend.inspect_err(|_| {
+        // Nothing was trained: the folder is still empty, and stays if it is not.
+        let _ = std::fs::remove_dir(&path);
+    })?;
     setup.config.device = backend.device.clone();
-    let folder = RunFolder::create(request.out.as_deref(), request.name, &setup.config, false)?;
+    let folder = RunFolder::create(path, &setup.config, false)?;
     let backend = run_on(&ui, &setup, backend, folder, request.started)?;
     if request.compare {
         compare_after(&ui, &setup, backend, device)?;
@@ -243,7 +248,13 @@ fn run_on(
                 folder.path().display()
             );
         }
-        return Err(e);
+        return Err(match e {
+            Error::Check(what) if folder.has_checkpoint() => Error::Check(format!(
+                "{what}; the checkpoint of the last whole epoch is in {}",
+                folder.path().display()
+            )),
+            e => e,
+        });
     }
     let seconds = training.elapsed().as_secs_f64();
     let range = n_train..n_train + setup.data.test.len();

@@ -23,6 +23,10 @@ pub fn matmul<T: Real>(kernel: &Kernel, a: &[T], b: &[T], e: &[T], c: &mut [T]) 
     else {
         panic!("{} is not a matrix product", kernel.name());
     };
+    assert!(
+        !accumulate || *epilogue == Epilogue::None,
+        "a product that adds has no epilogue: the shader would apply it before adding, this after"
+    );
     let members = if p.c_stride == 0 {
         1
     } else {

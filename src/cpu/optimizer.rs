@@ -74,9 +74,10 @@ fn clip_factor<T: Real>(p: &Optimizer, row: &MemberRow, member: usize, partials:
         return T::ONE;
     }
     let count = p.n_partials as usize;
-    let sum = partials[member * count..][..count]
-        .iter()
-        .fold(T::ZERO, |sum, &x| sum + x);
+    let mut sum = T::ZERO;
+    for &partial in &partials[member * count..][..count] {
+        sum += partial;
+    }
     let factor = T::from_f32(row.clip_norm) / (sum.sqrt() + T::from_f32(1e-6));
     if factor < T::ONE { factor } else { T::ONE }
 }

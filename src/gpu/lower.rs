@@ -50,6 +50,12 @@ fn flat(items: u64, z: u32) -> Result<Grid> {
 
 /// `members`: the z axis of the kernels that have one group of workgroups per member.
 pub fn lower(kernel: &Kernel, members: usize) -> Result<Lowered> {
+    lower_as(kernel, members, None)
+}
+
+/// [`lower`] with the variant of a matrix product forced, so that verification reaches those that
+/// no small shape would choose. A kernel without variants ignores it.
+pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result<Lowered> {
     let wide = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let members = axis(members as u64, "members")?;
     let mut variant = String::new();
@@ -63,7 +69,8 @@ pub fn lower(kernel: &Kernel, members: usize) -> Result<Lowered> {
             accumulate,
             bias_grad,
         } => {
-            let (tile, lanes) = matmul_tile(*orientation, p.m, p.n);
+            let (chosen, lanes) = matmul_tile(*orientation, p.m, p.n);
+            let tile = forced.unwrap_or(chosen);
             variant = tile.to_string();
             let shader = Shader::find("matmul", tile);
             let (rows, vecs) = (shader.constant("ROWS"), shader.constant("VECS"));

@@ -55,12 +55,21 @@ impl Gpu {
     /// [`Error::Device`] where a buffer or a grid exceeds the adapter's limits, or where memory
     /// runs out, with the sizes asked for.
     pub fn new(plan: Arc<Plan>, device: Arc<Device>) -> Result<Gpu> {
+        Self::with_variant(plan, device, None)
+    }
+
+    /// [`Self::new`] with the variant of every matrix product forced, for verification.
+    pub fn with_variant(
+        plan: Arc<Plan>,
+        device: Arc<Device>,
+        variant: Option<&str>,
+    ) -> Result<Gpu> {
         let buffers = make_buffers(&plan, &device)?;
         let mut pipelines = Pipelines::new(&device);
         let at = pipelines.step_numbers(plan.train.capacity.max(plan.eval.capacity));
         let mut bind = |list: &[Dispatch]| -> Result<Vec<Ready>> {
             list.iter()
-                .map(|dispatch| pipelines.ready(&plan, dispatch, &buffers))
+                .map(|dispatch| pipelines.ready(&plan, dispatch, &buffers, variant))
                 .collect()
         };
         let train = Steps {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Device;
-use super::lower::{Grid, Lowered, lower};
+use super::lower::{Grid, Lowered, lower_as};
 use super::shader::{Access, Shader};
 use crate::Result;
 use crate::plan::{Dispatch, Plan};
@@ -84,14 +84,15 @@ impl<'a> Pipelines<'a> {
             })
     }
 
-    /// Binds one dispatch of `plan` to its buffers.
+    /// Binds one dispatch of `plan` to its buffers; `variant` forces a matrix product's.
     pub fn ready(
         &mut self,
         plan: &Plan,
         dispatch: &Dispatch,
         buffers: &[wgpu::Buffer],
+        variant: Option<&str>,
     ) -> Result<Ready> {
-        let lowered = lower(&dispatch.kernel, plan.members)?;
+        let lowered = lower_as(&dispatch.kernel, plan.members, variant)?;
         let (pipeline, layout) = self.pipeline(&lowered);
         // A parameter block of its own: a few dozen bytes, written once.
         let bytes = dispatch.kernel.param_bytes();

@@ -1,3 +1,4 @@
 //! What a run leaves behind for people to look at.
 
 pub mod curves;
+pub mod scores;

@@ -61,28 +61,8 @@ impl Log {
 }
 
 impl RunFolder {
-    /// Makes the folder: `out`, which must be new or empty, or else the next free `runs/NAME-N`.
-    pub fn create(
-        out: Option<&Path>,
-        name: &str,
-        config: &Config,
-        population: bool,
-    ) -> Result<RunFolder> {
-        let path = match out {
-            Some(out) => {
-                fs::create_dir_all(out).map_err(|e| Error::io(out, "create the run folder", e))?;
-                let mut entries =
-                    fs::read_dir(out).map_err(|e| Error::io(out, "read the run folder", e))?;
-                if entries.next().is_some() {
-                    return Err(Error::Usage(format!(
-                        "--out {}: the folder is not empty; choose a new one, nothing is overwritten",
-                        out.display()
-                    )));
-                }
-                out.to_path_buf()
-            }
-            None => next_free(Path::new("runs"), name)?,
-        };
+    /// Opens the logs in a folder from [`reserve`] and writes the configuration.
+    pub fn create(path: PathBuf, config: &Config, population: bool) -> Result<RunFolder> {
         let text = toml::to_string(config)
             .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
         let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
@@ -107,6 +87,11 @@ impl RunFolder {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether a checkpoint has been written.
+    pub fn has_checkpoint(&self) -> bool {
+        self.path.join("checkpoint").exists()
     }
 
     pub fn append_steps(&mut self, records: &[StepRecord], steps_per_epoch: usize) -> Result<()> {
@@ -202,6 +187,30 @@ impl RunFolder {
         .map_err(|e| Error::Data(format!("cannot draw curves.png: {e}")))?;
         write_whole(&self.path.join("curves.png"), &png)
     }
+}
+
+/// Makes the folder of a run: `out`, which must be new or empty, or else the next free
+/// `runs/NAME-N`.
+///
+/// # Errors
+/// [`Error::Usage`] where `out` holds something, [`Error::Io`] where it cannot be written.
+pub fn reserve(out: Option<&Path>, name: &str) -> Result<PathBuf> {
+    let Some(out) = out else {
+        return next_free(Path::new("runs"), name);
+    };
+    fs::create_dir_all(out).map_err(|e| Error::io(out, "create the run folder", e))?;
+    let mut entries = fs::read_dir(out).map_err(|e| Error::io(out, "read the run folder", e))?;
+    if entries.next().is_some() {
+        return Err(Error::Usage(format!(
+            "--out {}: the folder is not empty; choose a new one, nothing is overwritten",
+            out.display()
+        )));
+    }
+    // An existing folder may refuse files: better known before the training than after it.
+    let probe = out.join(".partial");
+    fs::write(&probe, b"").map_err(|e| Error::io(out, "write to the run folder", e))?;
+    fs::remove_file(&probe).map_err(|e| Error::io(out, "write to the run folder", e))?;
+    Ok(out.to_path_buf())
 }
 
 /// Makes `parent/NAME-N` for the first N that is free.

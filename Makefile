@@ -1,0 +1,34 @@
+# make mnist   trains on the embedded MNIST, on a machine with nothing but Rust and a C compiler
+# make test    runs the whole test suite
+# Both make sure that an adapter exists: a GPU's driver, or Mesa's software adapter (lavapipe).
+
+CARGO ?= cargo
+GPU_TRAIN = $(CARGO) run --release --quiet --
+
+.PHONY: mnist test adapter build
+
+mnist: adapter
+	$(GPU_TRAIN) mnist --opt adam
+
+test: adapter
+	$(CARGO) test --release
+
+build:
+	$(CARGO) build --release
+
+# Asks the program itself whether it finds an adapter through Vulkan, Metal, DirectX 12 or GL.
+adapter: build
+	@if $(GPU_TRAIN) devices --json | grep -q '"backend"'; then exit 0; fi; \
+	sudo=; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
+	if command -v apt-get >/dev/null; then \
+		echo "no adapter found: installing Mesa's software Vulkan adapter and the Vulkan loader"; \
+		$$sudo apt-get update && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+			mesa-vulkan-drivers libvulkan1 || exit 1; \
+	else \
+		echo "no adapter found: install your GPU's Vulkan driver, or Mesa's software adapter and the Vulkan loader"; \
+		echo "  Fedora: dnf install mesa-vulkan-drivers vulkan-loader   Arch: pacman -S vulkan-swrast vulkan-icd-loader"; \
+		exit 1; \
+	fi; \
+	$(GPU_TRAIN) devices --json | grep -q '"backend"' || \
+		{ echo "still no adapter: see '$(GPU_TRAIN) devices'"; exit 1; }
