@@ -43,7 +43,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train on the embedded MNIST and compare CPU and GPU
-    Mnist(mnist::Args),
+    Mnist(Box<mnist::Args>),
     /// Loss, accuracy, per-class precision, recall and F1, and the confusion matrix of a model
     Eval(eval::Args),
     /// Class and probabilities of pictures
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Mnist(args) => mnist::run(args, started),
+        Command::Mnist(args) => mnist::run(*args, started),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Bench(args) => bench::run(&args, started),

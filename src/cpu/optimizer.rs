@@ -127,7 +127,7 @@ fn update<T: Real>(
         OptimizerKind::Adagrad => {
             for (((w, _), v), &g) in elements {
                 let g = gradient(*w, g);
-                *v = *v + g * g;
+                *v += g * g;
                 *w = *w - lr * g / (v.sqrt() + eps);
             }
         }

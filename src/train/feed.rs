@@ -48,7 +48,7 @@ pub fn upload_data(exec: &mut dyn Executor, data: &Dataset, norm: &[f32]) -> Res
     let mut first_label = 0;
     for part in [&data.train, &data.test] {
         let width = data.shape.len();
-        if width % 4 == 0 {
+        if width.is_multiple_of(4) {
             let packed: Vec<u32>;
             let whole: &[u32] = match bytemuck::try_cast_slice(&part.pixels) {
                 Ok(aligned) => aligned,
@@ -101,9 +101,8 @@ pub fn epoch_order(hyper: &[Hyper], epoch: u32, n_train: usize, shuffle: bool) -
         .collect()
 }
 
-/// Uploads the tables of training steps `first..first + count` of an epoch, whose step numbers (from
-/// 1) go on from `steps_before` the epoch. Learning rates are constant from issue to issue: schedules
-/// will replace `lr` here.
+/// Uploads the tables of training steps `first`, `first + 1`, ..., `count` of them, of an epoch that
+/// `steps_before` optimiser steps came before.
 pub fn upload_segment(
     exec: &mut dyn Executor,
     hyper: &[Hyper],

@@ -207,7 +207,7 @@ impl Random {
     }
 
     pub fn below(&mut self, n: usize) -> u32 {
-        (u64::from(self.word()) * n as u64 >> 32) as u32
+        ((u64::from(self.word()) * n as u64) >> 32) as u32
     }
 
     /// Uniform in \[0, 1), on multiples of 2^-24.
@@ -217,7 +217,7 @@ impl Random {
 
     /// Uniform in (-scale, scale), one in sixteen exactly zero.
     pub fn signed(&mut self, scale: f32) -> f32 {
-        if self.word() % 16 == 0 {
+        if self.word().is_multiple_of(16) {
             return 0.0;
         }
         (2.0 * self.unit() - 1.0) * scale
