@@ -1,7 +1,8 @@
 // use: member, step, index, head
 //
 // Mean squared error of raw outputs against one-hot labels with its gradient, one row an
-// invocation. See cpu/mse.rs.
+// invocation. See cpu/mse.rs. The member table is part of a loss head's interface; squared error
+// reads nothing of it.
 
 struct Params {
     members: u32,
@@ -28,8 +29,7 @@ fn main(
 ) {
     let row = flat_index(group, n_groups, lane);
     let n_rows = params.members * params.batch;
-    // The member table is part of a loss head's interface; squared error needs nothing of it.
-    if row >= n_rows || row / params.batch >= arrayLength(&members) {
+    if row >= n_rows {
         return;
     }
     let member = row / params.batch;

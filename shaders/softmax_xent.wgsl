@@ -66,6 +66,7 @@ fn main(
     let even = smoothing / f32(params.classes);
     let hit = 1.0 - smoothing;
     let loss = log(sum) - hit * (outputs[base + label] - highest) - even * total;
+    finite = finite && is_finite_bits(loss);
     let inv_sum = 1.0 / sum;
     let inv_valid = 1.0 / f32(valid);
     for (var j = 0u; j < params.classes; j += 1u) {

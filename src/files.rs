@@ -8,6 +8,12 @@ use crate::{Error, Result};
 
 /// Writes `bytes` to a temporary file beside `path`, flushes it to the disk and renames it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A link keeps pointing where it points; a device or a pipe cannot be renamed over.
+    let target = std::fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    if path.exists() && !path.is_file() {
+        return fs::write(path, bytes).map_err(|e| Error::io(path, "write", e));
+    }
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".partial");
     let partial = path.with_file_name(name);
@@ -20,5 +26,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&partial);
         return Err(Error::io(path, "write", e));
     }
-    fs::rename(&partial, path).map_err(|e| Error::io(path, "write", e))
+    fs::rename(&partial, path).map_err(|e| {
+        let _ = fs::remove_file(&partial);
+        Error::io(path, "write", e)
+    })
 }

@@ -125,7 +125,7 @@ fn bad_uses_are_refused_in_two_lines() {
             &["linear:9000000", "1073741823"],
         ),
         (
-            &["mnist", "--model", "linear:1000000", "--device", "gpu"],
+            &["mnist", "--model", "linear:60000", "--device", "gpu"],
             &["parameters", "allows", "MB a buffer"],
         ),
         (&["mnist", "--model", "linear:8,rleu"], &["layer 1", "relu"]),
@@ -364,7 +364,18 @@ fn a_diverging_run_stops_with_exit_code_1() {
         refuse(temp.path(), &args, 1, &["step 2", "1e20", "smaller --lr"]);
         let model = temp.path().join(device).join("model.safetensors");
         assert!(!model.exists(), "a diverged run leaves no model");
+        // The steps up to the one that failed are in the log.
+        let log = fs::read_to_string(temp.path().join(device).join("steps.csv")).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
     }
+    // One step an epoch: its loss is from before the update that ruins the weights.
+    let args = [
+        "mnist", "--opt", "sgd", "--lr", "1e38", "--batch", "60000", "--epochs", "1", "--device",
+        "cpu", "--quiet", "--out", "last",
+    ];
+    refuse(temp.path(), &args, 1, &["diverged"]);
+    let model = temp.path().join("last/model.safetensors");
+    assert!(!model.exists(), "a diverged run leaves no model");
 }
 
 #[cfg(unix)]
@@ -403,6 +414,33 @@ fn ctrl_c_saves_and_exits_130() {
         }
         assert!(succeed(temp.path(), &["eval", device]).contains("accuracy"));
     }
+}
+
+/// A reader that goes away, such as `head`, does not end a training.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_does_not_end_a_training() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+        .args([
+            "mnist",
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            "--no-compare",
+            "--out",
+            "run",
+        ])
+        .current_dir(temp.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(temp.path().join("run/model.safetensors").is_file());
 }
 
 /// Without any adapter: `auto` trains on the CPU and says why, `gpu` is an error.

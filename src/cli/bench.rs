@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::open::{self, Backend, Opened};
+use super::open::{self, Backend};
 use super::ui::{Ui, thousands};
 use super::{compare, memory};
 use crate::data::{Dataset, mnist};
 use crate::executor::Executor;
-use crate::gpu::{Device, adapter};
+use crate::gpu::Device;
 use crate::models::file::Normalization;
 use crate::models::{Sequential, initial_parameters};
 use crate::plan::{Hyper, Loss, OptimizerKind, PassKind, Plan};
-use crate::train::compare::{Budget, Comparison, compare as measure};
+use crate::train::compare::{Budget, Comparison, Start, compare as measure};
 use crate::train::{self, EpochRecord, Job, Observer, Progress, StepRecord, feed};
 use crate::{Error, Result};
 
@@ -61,15 +61,10 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         quiet: false,
     };
     let loading = std::thread::spawn(mnist::load);
-    let device = match open::open(&args.device)? {
-        Opened::Gpu(device) | Opened::Auto(Some(device)) => device,
-        Opened::Auto(None) => return Err(Error::Device(adapter::REMEDY.to_string())),
-        Opened::Cpu => {
-            return Err(Error::Usage(
-                "--device cpu: bench times an adapter against the CPU; name the adapter"
-                    .to_string(),
-            ));
-        }
+    let Some(device) = open::adapter_or_cpu(&args.device)? else {
+        return Err(Error::Usage(
+            "--device cpu: bench times an adapter against the CPU; name the adapter".to_string(),
+        ));
     };
     let data = loading
         .join()
@@ -100,9 +95,7 @@ impl Bench {
     fn plan(&self, network: &str, members: usize, batch: usize) -> Result<Arc<Plan>> {
         let model = Sequential::parse(network, self.data.classes.len())?;
         let spec = feed::spec(&self.data, members, batch, false, Loss::CrossEntropy);
-        Ok(Arc::new(Plan::record(&spec, |rec, x| {
-            model.forward(rec, x)
-        })))
+        memory::record(&spec, &model)
     }
 
     fn hyper(members: u32) -> Vec<Hyper> {
@@ -121,9 +114,7 @@ impl Bench {
 
     fn load(&self, exec: &mut dyn Executor, hyper: &[Hyper]) -> Result<()> {
         let initial = Self::initial(exec.plan(), hyper);
-        feed::upload_data(exec, &self.data, &self.norm)?;
-        feed::upload_rows(exec, hyper)?;
-        train::set_parameters(exec, &initial)
+        feed::load(exec, &self.data, &self.norm, hyper, &initial)
     }
 
     /// From the start of the process to the first step's loss on the host, data decoded, adapter
@@ -192,15 +183,15 @@ impl Bench {
         let hyper = Self::hyper(1);
         let initial = Self::initial(&plan, &hyper);
         let (mut cpu, mut gpu) = (open::cpu(&plan)?, open::gpu(&plan, &self.device)?);
-        let c = measure(
-            &mut *cpu.exec,
-            &mut *gpu.exec,
-            &self.data,
-            &self.norm,
-            &hyper,
-            &initial,
-            Budget::FULL,
-        )?;
+        let start = Start {
+            data: &self.data,
+            norm: &self.norm,
+            hyper: &hyper,
+            arenas: &initial,
+        };
+        let never = AtomicBool::new(false);
+        let (a, b) = (&mut *cpu.exec, &mut *gpu.exec);
+        let c = measure(a, b, &start, Budget::FULL, &never)?;
         let flops = step_flops(&plan, batch);
         let gflops = |ms: f64| flops / ms / 1e6;
         self.ui.say(&format!(

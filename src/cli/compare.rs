@@ -1,13 +1,99 @@
-//! The CPU against GPU table.
+//! The CPU against the GPU: which trains, and by how much they differ.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
-use super::open::Backend;
+use super::open::{self, Backend};
+use super::train::Setup;
 use super::ui::{Ui, thousands};
-use crate::train::compare::{Comparison, Timing};
+use crate::gpu::Device;
+use crate::train::compare::{Budget, Comparison, Timing, compare};
+use crate::{Error, Result};
+
+/// `--device auto`: a few steps of this very plan on both, and the faster one in one plain line.
+/// Where the adapter cannot do it, the CPU path with the reason.
+pub fn faster(ui: &Ui, setup: &Setup, device: &Arc<Device>, stop: &AtomicBool) -> Result<Backend> {
+    let mut cpu = open::cpu(&setup.plan)?;
+    let measured = open::gpu(&setup.plan, device).and_then(|mut gpu| {
+        let (a, b) = (&mut *cpu.exec, &mut *gpu.exec);
+        let c = compare(a, b, &setup.start(), Budget::SHORT, stop)?;
+        Ok((gpu, c))
+    });
+    let (gpu, c) = match measured {
+        Ok(measured) => measured,
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(e) => {
+            ui.say(&format!("training on cpu: {e}"));
+            return Ok(cpu);
+        }
+    };
+    for line in table(&cpu, &gpu, &c.a, &c.b) {
+        ui.say(&line);
+    }
+    let ratio = c.a.ms_per_step / c.b.ms_per_step;
+    let kind = if gpu.software {
+        ", a software adapter"
+    } else {
+        ""
+    };
+    if ratio > 1.0 {
+        ui.say(&format!(
+            "training on {}: {ratio:.1}x as fast here as the cpu; `--device cpu` insists on the cpu",
+            gpu.device
+        ));
+        Ok(gpu)
+    } else {
+        ui.say(&format!(
+            "training on cpu: {:.1}x as fast here as {}{kind}; `--device gpu` insists on the adapter",
+            1.0 / ratio,
+            gpu.device
+        ));
+        Ok(cpu)
+    }
+}
+
+/// The comparison proper, on the executor that trained and the one that did not. The run is done and
+/// saved: what stands in the way of a comparison is said, and is no failure.
+pub fn after_training(
+    ui: &Ui,
+    setup: &Setup,
+    trained: Backend,
+    device: Option<Arc<Device>>,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let compared = both(setup, trained, device).and_then(|(mut cpu, mut gpu)| {
+        let (a, b) = (&mut *cpu.exec, &mut *gpu.exec);
+        let c = compare(a, b, &setup.start(), Budget::FULL, stop)?;
+        Ok((cpu, gpu, c))
+    });
+    match compared {
+        Ok((cpu, gpu, c)) => report(ui, &cpu, &gpu, &c),
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(e) => ui.say(&format!("no CPU against GPU comparison: {e}")),
+    }
+    Ok(())
+}
+
+/// The CPU path and the adapter, one of which has trained.
+fn both(
+    setup: &Setup,
+    trained: Backend,
+    device: Option<Arc<Device>>,
+) -> Result<(Backend, Backend)> {
+    if trained.device != "cpu" {
+        return Ok((open::cpu(&setup.plan)?, trained));
+    }
+    let device = match device {
+        Some(device) => device,
+        None => open::best().map_err(Error::Device)?,
+    };
+    Ok((trained, open::gpu(&setup.plan, &device)?))
+}
 
 /// Prints the comparison of `cpu` (a) and `gpu` (b), and its event.
-pub fn report(ui: &Ui, cpu: &Backend, gpu: &Backend, c: &Comparison) {
+fn report(ui: &Ui, cpu: &Backend, gpu: &Backend, c: &Comparison) {
     ui.say("");
     for line in table(cpu, gpu, &c.a, &c.b) {
         ui.say(&line);
@@ -39,7 +125,7 @@ pub fn report(ui: &Ui, cpu: &Backend, gpu: &Backend, c: &Comparison) {
 }
 
 /// A heading and a row a side.
-pub fn table(cpu: &Backend, gpu: &Backend, a: &Timing, b: &Timing) -> Vec<String> {
+fn table(cpu: &Backend, gpu: &Backend, a: &Timing, b: &Timing) -> Vec<String> {
     let width = cpu.name.len().max(gpu.name.len());
     let row = |name: &str, t: &Timing| {
         format!(

@@ -1,18 +1,17 @@
 //! `gpu-train eval`: how good a model is.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::ui::Ui;
-use super::{open, source};
-use crate::Result;
+use super::{memory, open, source};
 use crate::data::Part;
 use crate::models::file::Model;
-use crate::plan::{Hyper, OptimizerKind, Plan};
+use crate::plan::{Hyper, OptimizerKind};
 use crate::report::scores::{ClassScore, macro_average, per_class};
-use crate::train::{Evaluation, evaluate, feed, set_parameters};
+use crate::train::{Evaluation, evaluate, feed};
+use crate::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -43,27 +42,28 @@ pub fn run(args: &Args) -> Result<()> {
     let mut data = source::load(name)?;
     source::check_fit(&model, &data)?;
     // Only the part in question becomes resident.
-    let empty = Part {
-        pixels: Vec::new(),
-        labels: Vec::new(),
-    };
     let part = if args.train_part { "training" } else { "test" };
     if args.train_part {
-        data.test = std::mem::replace(&mut data.train, empty);
+        data.test = std::mem::replace(&mut data.train, Part::empty());
     } else {
-        data.train = empty;
+        data.train = Part::empty();
     }
     let n = data.test.len();
     let spec = source::eval_spec(&model, n, 500);
-    let plan = Arc::new(Plan::record(&spec, |rec, x| {
-        model.sequential.forward(rec, x)
-    }));
+    let plan = memory::record(&spec, &model.sequential)?;
     let mut backend = open::simple(&args.device, &plan)?;
     let exec = &mut *backend.exec;
-    feed::upload_data(exec, &data, &model.info.normalization.table())?;
-    feed::upload_rows(exec, &[Hyper::new(OptimizerKind::Sgd)])?;
-    set_parameters(exec, &model.arena(&plan)?)?;
+    let norm = model.info.normalization.table();
+    let rows = [Hyper::new(OptimizerKind::Sgd)];
+    feed::load(exec, &data, &norm, &rows, &model.arena(&plan)?)?;
     let result = evaluate(exec, 0..n)?.swap_remove(0);
+    if !result.loss.is_finite() {
+        return Err(Error::Check(format!(
+            "the loss of {} on {} is no number: its weights hold NaN or infinity, or overflow",
+            args.model.display(),
+            data.name
+        )));
+    }
 
     let classes = &model.info.classes;
     let scores = per_class(&result.confusion, classes.len());

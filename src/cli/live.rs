@@ -101,7 +101,7 @@ impl Observer for Live {
                 r.seconds,
                 thousands(r.samples_per_second)
             ));
-            self.ui.event(&json!({
+            let mut event = json!({
                 "event": "epoch",
                 "epoch": r.epoch,
                 "train_loss": r.train_loss,
@@ -109,7 +109,11 @@ impl Observer for Live {
                 "seconds": r.seconds,
                 "samples_per_second": r.samples_per_second,
                 "samples": self.n_train,
-            }));
+            });
+            if records.len() > 1 {
+                event["member"] = r.member.into();
+            }
+            self.ui.event(&event);
         }
         self.folder.append_epoch(records, progress, exec)
     }

@@ -1,34 +1,45 @@
-//! Refusing what this machine's memory cannot hold, before the kernel kills the process for it.
+//! Recording a plan that this machine's memory and 32-bit offsets can hold, refusing any other
+//! before the operating system ends the process for it.
+
+use std::sync::Arc;
 
 use crate::models::Sequential;
-use crate::plan::Plan;
+use crate::plan::{Plan, Spec};
 use crate::{Error, Result};
 
-/// Refuses models whose arenas cannot be addressed: offsets in kernels are 32-bit.
-pub fn check_model(model: &Sequential, inputs: usize, members: usize) -> Result<()> {
-    let parameters = model.n_parameters(inputs);
+/// Arenas that the host holds beside the plan's own: initial weights, uploads, a checkpoint.
+const HOST_ARENAS: usize = 6;
+
+/// Records `model`, or says by how much it is too large.
+pub fn record(spec: &Spec, model: &Sequential) -> Result<Arc<Plan>> {
+    let parameters = model.n_parameters(spec.inputs);
     let limit = u128::from(u32::MAX) / 4;
-    if parameters * members as u128 > limit {
+    if parameters * spec.members as u128 > limit {
         return Err(Error::Usage(format!(
-            "--model \"{model}\" has {parameters} parameters for {members} member(s); kernels address at most {limit}: use smaller layers (the widest has {} units)",
+            "--model \"{model}\" has {parameters} parameters for {} member(s); kernels address at most {limit}: use smaller layers (the widest has {} units)",
+            spec.members,
             model.widest()
         )));
     }
-    Ok(())
-}
-
-/// Refuses a plan that the CPU path could not hold in the memory that is free.
-pub fn check_plan(plan: &Plan) -> Result<()> {
-    let needed = plan.bytes() as u64;
+    let plan = Plan::record(spec, |rec, x| model.forward(rec, x));
+    if let Some(buffer) = plan.too_long() {
+        return Err(Error::Usage(format!(
+            "the buffer \"{}\" would have {} elements; kernels address at most {}: use a smaller --batch or smaller layers",
+            buffer.label,
+            buffer.len,
+            u32::MAX
+        )));
+    }
+    let needed = (plan.bytes() + HOST_ARENAS * 4 * plan.arena_len * plan.members) as u64;
     match available() {
         Some(free) if needed > free => Err(Error::Device(format!(
-            "the CPU path needs {:.1} GB for {} parameters and {} buffers, and {:.1} GB of memory are free: use smaller layers or a smaller --batch",
-            needed as f64 / 1e9,
+            "{} parameters and a batch of {} need {:.1} GB of memory, and {:.1} GB are free: use smaller layers or a smaller --batch",
             plan.n_parameters(),
-            plan.buffers.len(),
+            spec.train_batch.max(spec.eval_batch),
+            needed as f64 / 1e9,
             free as f64 / 1e9
         ))),
-        _ => Ok(()),
+        _ => Ok(Arc::new(plan)),
     }
 }
 

@@ -28,11 +28,11 @@ pub struct Args {
     /// One JSON object a line on standard output; prose goes to standard error
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Print the result alone
+    /// Print the result alone; with --json the events alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
-    /// Print the plan (buffers and dispatches of a step) and stop
-    #[arg(long, help_heading = "Output")]
+    /// Print the plan (buffers, dispatches of a step, what a GPU runs for them) and stop
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
     dump_plan: bool,
 }
 

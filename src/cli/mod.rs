@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod devices;
 mod eval;
+mod interrupt;
 mod live;
 mod memory;
 mod mnist;
@@ -21,6 +22,8 @@ use clap::{Parser, Subcommand};
 
 use crate::Error;
 
+const ABOUT: &str = "Train neural networks on any GPU with one binary: no Python, no CUDA.";
+
 const AFTER_HELP: &str = "\
 Examples:
   gpu-train mnist --opt adam                       train on MNIST, compare CPU and GPU
@@ -32,9 +35,8 @@ Examples:
 Exit codes: 0 done; 1 a check failed (a kernel, a diverged loss); 2 could not run (usage, data,
 device); 130 interrupted, after saving.";
 
-/// Train, tune and ship neural networks on any GPU with one binary.
 #[derive(Parser)]
-#[command(name = "gpu-train", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "gpu-train", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -63,11 +65,12 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() => {
-            eprintln!("{}", brief(&e));
+            ui::err(&brief(&e));
             return ExitCode::from(2);
         }
         Err(help) => {
-            print!("{}", help.render().ansi());
+            // Coloured on a terminal alone; a reader that went away wants no more of it.
+            let _ = help.print();
             return ExitCode::SUCCESS;
         }
     };
@@ -80,10 +83,11 @@ pub fn main() -> ExitCode {
         Command::Devices(args) => devices::run(&args),
     };
     match done {
+        Ok(()) if ui::output_failed() => ExitCode::from(2),
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Interrupted) => ExitCode::from(130),
         Err(e) => {
-            eprintln!("error: {e}");
+            ui::err(&format!("error: {e}"));
             ExitCode::from(e.exit_code())
         }
     }

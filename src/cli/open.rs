@@ -2,30 +2,48 @@
 
 use std::sync::Arc;
 
-use crate::Result;
 use crate::cpu::Cpu;
 use crate::executor::Executor;
-use crate::gpu::adapter::{self, describe, is_software};
+use crate::gpu::adapter::{self, REMEDY, adapters, describe, is_software};
 use crate::gpu::{Device, Gpu};
 use crate::plan::Plan;
+use crate::{Error, Result};
 
 /// What `--device` led to.
 pub enum Opened {
     Cpu,
     Gpu(Arc<Device>),
-    /// `auto`: measure, if there is an adapter.
-    Auto(Option<Arc<Device>>),
+    /// `auto`: measure against this adapter, or the reason why there is none to measure.
+    Auto(std::result::Result<Arc<Device>, String>),
 }
 
 /// Opens what `--device` names.
 pub fn open(which: &str) -> Result<Opened> {
     match which {
         "cpu" => Ok(Opened::Cpu),
-        "auto" => {
-            let best = adapter::adapters().into_iter().next();
-            Ok(Opened::Auto(best.map(|a| Device::open(&a)).transpose()?))
-        }
+        "auto" => Ok(Opened::Auto(best())),
         which => Ok(Opened::Gpu(Device::open(&adapter::choose(which)?)?)),
+    }
+}
+
+/// The best adapter that opens; else why none does.
+pub fn best() -> std::result::Result<Arc<Device>, String> {
+    let mut reason = REMEDY.to_string();
+    for adapter in adapters() {
+        match Device::open(&adapter) {
+            Ok(device) => return Ok(device),
+            Err(e) => reason = e.to_string(),
+        }
+    }
+    Err(reason)
+}
+
+/// The adapter of a command that has no use for the CPU path alone; `None` for `cpu`.
+pub fn adapter_or_cpu(which: &str) -> Result<Option<Arc<Device>>> {
+    match open(which)? {
+        Opened::Cpu => Ok(None),
+        Opened::Gpu(device) => Ok(Some(device)),
+        Opened::Auto(found) => found.map(Some).map_err(Error::Device),
     }
 }
 
@@ -40,7 +58,6 @@ pub struct Backend {
 }
 
 pub fn cpu(plan: &Arc<Plan>) -> Result<Backend> {
-    super::memory::check_plan(plan)?;
     let exec = Cpu::<f32>::new(plan.clone(), 0)?;
     Ok(Backend {
         name: format!("cpu ({} threads)", exec.threads()),
@@ -60,10 +77,13 @@ pub fn gpu(plan: &Arc<Plan>, device: &Arc<Device>) -> Result<Backend> {
     })
 }
 
-/// The executor for commands that do not measure: `auto` and `cpu` take the CPU path.
+/// The executor for commands that do not measure; `auto` takes the CPU path, which starts at once.
 pub fn simple(which: &str, plan: &Arc<Plan>) -> Result<Backend> {
-    match open(which)? {
-        Opened::Gpu(device) => gpu(plan, &device),
-        Opened::Cpu | Opened::Auto(_) => cpu(plan),
+    if which == "auto" {
+        return cpu(plan);
+    }
+    match adapter_or_cpu(which)? {
+        Some(device) => gpu(plan, &device),
+        None => cpu(plan),
     }
 }

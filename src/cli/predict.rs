@@ -1,18 +1,17 @@
 //! `gpu-train predict`: what a model makes of pictures.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::ui::Ui;
-use super::{open, source};
+use super::{memory, open, source};
 use crate::data::{Dataset, Part, picture};
 use crate::executor::floats;
 use crate::files::write_whole;
 use crate::models::file::Model;
-use crate::plan::{Hyper, Loss, OptimizerKind, PassKind, Plan, pad4};
-use crate::train::{feed, set_parameters};
+use crate::plan::{Hyper, Loss, OptimizerKind, PassKind, pad4};
+use crate::train::feed;
 use crate::{Error, Result};
 
 #[derive(clap::Args)]
@@ -159,20 +158,14 @@ fn read_inputs(model: &Model, files: &[String]) -> Result<Vec<Input>> {
 fn predict(model: &Model, inputs: &[Input], device: &str) -> Result<Vec<f32>> {
     let (n, classes) = (inputs.len(), model.info.classes.len());
     let spec = source::eval_spec(model, n, 256);
-    let plan = Arc::new(Plan::record(&spec, |rec, x| {
-        model.sequential.forward(rec, x)
-    }));
+    let plan = memory::record(&spec, &model.sequential)?;
     let mut backend = open::simple(device, &plan)?;
     let exec = &mut *backend.exec;
-    let none = Part {
-        pixels: Vec::new(),
-        labels: Vec::new(),
-    };
     let data = Dataset {
         name: "pictures".to_string(),
         shape: model.info.input,
         classes: model.info.classes.clone(),
-        train: none,
+        train: Part::empty(),
         test: Part {
             pixels: inputs
                 .iter()
@@ -181,9 +174,9 @@ fn predict(model: &Model, inputs: &[Input], device: &str) -> Result<Vec<f32>> {
             labels: vec![0; n],
         },
     };
-    feed::upload_data(exec, &data, &model.info.normalization.table())?;
-    feed::upload_rows(exec, &[Hyper::new(OptimizerKind::Sgd)])?;
-    set_parameters(exec, &model.arena(&plan)?)?;
+    let norm = model.info.normalization.table();
+    let rows = [Hyper::new(OptimizerKind::Sgd)];
+    feed::load(exec, &data, &norm, &rows, &model.arena(&plan)?)?;
     let steps = feed::upload_eval(exec, 0..n)?;
     let mut outputs = Vec::with_capacity(n * classes);
     for step in 0..steps {

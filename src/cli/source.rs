@@ -31,7 +31,7 @@ pub fn check_fit(model: &Model, data: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// A plan's sizes for evaluation alone: its training pass is of the smallest size.
+/// A plan's sizes for evaluation alone.
 pub fn eval_spec(model: &Model, n_samples: usize, batch: usize) -> Spec {
     let inputs = model.info.input.len();
     let batch = batch.min(n_samples);
@@ -42,8 +42,8 @@ pub fn eval_spec(model: &Model, n_samples: usize, batch: usize) -> Spec {
         n_samples,
         n_norm: model.info.normalization.scale.len(),
         norm_span: model.info.normalization.span,
-        train_batch: 1,
-        train_capacity: 1,
+        train_batch: 0,
+        train_capacity: 0,
         eval_batch: batch,
         eval_capacity: n_samples.div_ceil(batch),
         loss: model.loss,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::open::{Opened, open};
+use super::open::adapter_or_cpu;
 use super::ui::Ui;
-use crate::gpu::adapter::{REMEDY, describe};
+use crate::gpu::adapter::describe;
 use crate::plan::Kernel;
 use crate::verify::{Outcome, Row, run as verify};
 use crate::{Error, Result, suggest};
@@ -34,11 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
             suggest::hint(&args.kernel, Kernel::NAMES)
         )));
     }
-    let device = match open(&args.device)? {
-        Opened::Cpu => None,
-        Opened::Gpu(device) | Opened::Auto(Some(device)) => Some(device),
-        Opened::Auto(None) => return Err(Error::Device(REMEDY.to_string())),
-    };
+    let device = adapter_or_cpu(&args.device)?;
     let adapter = device.as_ref().map(|d| describe(&d.info));
     ui.say(&format!(
         "every kernel against the f64 oracle, on {}",

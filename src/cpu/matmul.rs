@@ -7,8 +7,21 @@
 use super::Real;
 use crate::plan::{Activation, Epilogue, Kernel, Matmul, Orientation, pad4};
 
-/// Rows below which a product is not split: a lone row would take the library's other path.
-const MIN_BLOCK: usize = 16;
+/// How many blocks of rows one member's product is cut into, for `wanted` threads.
+///
+/// A block must be summed in the order in which any other cut would have summed it. gemm 0.19 takes
+/// another order for a lone row, for m * n <= 256, and for k > 512 where m and n are at most 64. So
+/// blocks stay above the first two, and where the third is near the cuts do not depend on threads.
+fn n_blocks(m: usize, n: usize, k: usize, wanted: usize) -> usize {
+    if k > 512 && n <= 64 && m > 64 {
+        return m.div_ceil(64);
+    }
+    if m * n * k < 64 * 1024 {
+        return 1;
+    }
+    let least = 16.max(256 / n + 1);
+    wanted.min(m / least).max(1)
+}
 
 /// # Panics
 /// If `kernel` is not a matrix product.
@@ -40,14 +53,9 @@ pub fn matmul<T: Real>(kernel: &Kernel, a: &[T], b: &[T], e: &[T], c: &mut [T]) 
         bias_grad: *bias_grad,
     };
     let (m, ldc) = (p.m as usize, p.ldc as usize);
-    // One block per thread over all members, each of at least MIN_BLOCK rows.
-    let flops = m * p.n as usize * p.k as usize;
+    // One block per thread over all members.
     let wanted = rayon::current_num_threads().div_ceil(members);
-    let blocks = if flops < 64 * 1024 {
-        1
-    } else {
-        wanted.min(m / MIN_BLOCK).max(1)
-    };
+    let blocks = n_blocks(m, p.n as usize, p.k as usize, wanted);
     rayon::scope(|scope| {
         for (member, c) in c.chunks_exact_mut(p.c_stride.max(1) as usize).enumerate() {
             let (head, tail) = c.split_at_mut(p.c_offset as usize + m * ldc);

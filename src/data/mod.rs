@@ -17,6 +17,14 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part without samples.
+    pub fn empty() -> Part {
+        Part {
+            pixels: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+
     /// The number of samples, N.
     pub fn len(&self) -> usize {
         self.labels.len()

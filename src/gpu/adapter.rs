@@ -8,13 +8,10 @@ pub const REMEDY: &str = "no GPU adapter was found: install your GPU's Vulkan dr
 /// Adapters, best first: discrete, integrated, virtual, other, software. OpenGL is asked only where
 /// no Vulkan, Metal or DirectX 12 adapter is found.
 pub fn adapters() -> Vec<wgpu::Adapter> {
-    let primary = enumerate(wgpu::Backends::PRIMARY);
-    let mut found = if primary.is_empty() {
-        enumerate(wgpu::Backends::GL)
-    } else {
-        primary
-    };
-    found.retain(can_compute);
+    let mut found = enumerate(wgpu::Backends::PRIMARY);
+    if found.is_empty() {
+        found = enumerate(wgpu::Backends::GL);
+    }
     found.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -30,7 +27,9 @@ fn enumerate(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     descriptor.backends = backends;
     descriptor.flags = wgpu::InstanceFlags::empty();
     let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(backends))
+    let mut found = pollster::block_on(instance.enumerate_adapters(backends));
+    found.retain(can_compute);
+    found
 }
 
 /// Whether the adapter offers what every kernel needs: the WebGPU defaults.
@@ -91,6 +90,13 @@ pub fn choose(which: &str) -> Result<wgpu::Adapter> {
         return refuse("there is no adapter of that number".to_string());
     }
     let wanted = which.to_lowercase();
+    // The whole name first: a configuration records it, and it may be part of another one's.
+    if let Some(ix) = found
+        .iter()
+        .position(|adapter| adapter.get_info().name.to_lowercase() == wanted)
+    {
+        return Ok(found.swap_remove(ix));
+    }
     let matching: Vec<usize> = (0..found.len())
         .filter(|&ix| found[ix].get_info().name.to_lowercase().contains(&wanted))
         .collect();

@@ -93,6 +93,18 @@ impl Gpu {
         })
     }
 
+    /// A device error with the sizes that were asked of it.
+    fn with_sizes(&self, e: Error) -> Error {
+        match e {
+            Error::Device(what) => Error::Device(format!(
+                "{what} (the plan holds {:.1} MB in {} buffers: if memory is short, use a smaller batch, model or population)",
+                self.plan.bytes() as f64 / 1e6,
+                self.plan.buffers.len()
+            )),
+            e => e,
+        }
+    }
+
     pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
@@ -159,7 +171,9 @@ impl Gpu {
         mapped: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
         size: u64,
     ) -> Result<Vec<u32>> {
-        self.device.wait(Some(submission))?;
+        self.device
+            .wait(Some(submission))
+            .map_err(|e| self.with_sizes(e))?;
         let failed = |what: String| {
             Error::Device(format!(
                 "{}: reading back {size} bytes failed: {what}",
@@ -234,7 +248,7 @@ impl Executor for Gpu {
             start as u64 * 4,
             bytemuck::cast_slice(words),
         );
-        self.device.check()
+        self.device.check().map_err(|e| self.with_sizes(e))
     }
 
     fn submit(&mut self, pass: PassKind, range: Range<usize>) -> Result<()> {
@@ -274,7 +288,7 @@ impl Executor for Gpu {
             staging,
             mapped,
         });
-        self.device.check()
+        self.device.check().map_err(|e| self.with_sizes(e))
     }
 
     fn collect(&mut self) -> Result<Option<RangeMetrics>> {

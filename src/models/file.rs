@@ -94,14 +94,7 @@ pub fn encode(info: &ModelInfo, plan: &Plan, arena: &[f32]) -> Vec<u8> {
     let tensors: Vec<(&str, Vec<usize>, Vec<f32>)> = plan
         .params
         .iter()
-        .map(|param| {
-            let shape = if param.is_weight {
-                vec![param.rows, param.cols]
-            } else {
-                vec![param.cols]
-            };
-            (param.name.as_str(), shape, param.unpack(arena))
-        })
+        .map(|param| (param.name.as_str(), param.shape(), param.unpack(arena)))
         .collect();
     let views = tensors.iter().map(|(name, shape, values)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))
@@ -157,12 +150,12 @@ impl Model {
         if info.input.is_empty() || info.classes.is_empty() || info.normalization.span == 0 {
             return Err("its input, classes or normalization are empty".to_string());
         }
-        if info.normalization.scale.is_empty()
+        if info.normalization.span > info.input.len()
+            || info.normalization.scale.len() > info.input.len()
+            || info.normalization.scale.is_empty()
             || info.normalization.scale.len() != info.normalization.shift.len()
         {
-            return Err(
-                "its normalization has a different number of scales and shifts".to_string(),
-            );
+            return Err("its normalization does not fit its input".to_string());
         }
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| format!("it is truncated or no safetensors file ({e})"))?;
@@ -189,11 +182,7 @@ impl Model {
     pub fn arena(&self, plan: &Plan) -> Result<Vec<f32>> {
         let mut arena = vec![0.0; plan.arena_len];
         for param in &plan.params {
-            let shape = if param.is_weight {
-                vec![param.rows, param.cols]
-            } else {
-                vec![param.cols]
-            };
+            let shape = param.shape();
             let Some((found, values)) = self.tensors.get(&param.name) else {
                 return Err(Error::Data(format!(
                     "the model file has no tensor {} {shape:?}, which its architecture \"{}\" needs",

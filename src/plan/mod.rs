@@ -95,6 +95,15 @@ impl Param {
         self.len() == 0
     }
 
+    /// The tensor's shape in PyTorch: a bias has one axis.
+    pub fn shape(&self) -> Vec<usize> {
+        if self.is_weight {
+            vec![self.rows, self.cols]
+        } else {
+            vec![self.cols]
+        }
+    }
+
     /// Copies the tensor out of one member's stretch of an arena, row-major without padding.
     pub fn unpack(&self, arena: &[f32]) -> Vec<f32> {
         let ld = pad4(self.cols);
@@ -169,6 +178,11 @@ impl Plan {
     /// Bytes of all buffers together.
     pub fn bytes(&self) -> usize {
         self.buffers.iter().map(|b| b.len * 4).sum()
+    }
+
+    /// The first buffer that is too long for the kernels' 32-bit offsets.
+    pub fn too_long(&self) -> Option<&Buffer> {
+        self.buffers.iter().find(|b| b.len > u32::MAX as usize)
     }
 
     pub fn buffer(&self, id: BufferId) -> &Buffer {

@@ -42,6 +42,7 @@ pub struct Spec {
     /// Entries of the normalisation table, and how many neighbouring inputs share one.
     pub n_norm: usize,
     pub norm_span: usize,
+    /// 0 leaves training out: no gradients, no optimiser state, an empty training pass.
     pub train_batch: usize,
     pub train_capacity: usize,
     pub eval_batch: usize,
@@ -113,7 +114,7 @@ impl Plan {
     /// checked before it gets here.
     pub fn record(spec: &Spec, model: impl Fn(&mut Recorder, Value) -> Value) -> Plan {
         assert!(spec.members > 0 && spec.inputs > 0 && spec.classes > 0);
-        assert!(spec.train_batch > 0 && spec.eval_batch > 0);
+        assert!(spec.eval_batch > 0);
         let mut rec = Recorder::declare(spec, &model);
         rec.shared = Some(rec.shared_buffers(spec));
         let train = rec.pass(spec, Mode::Train, &model);
@@ -192,14 +193,19 @@ impl Recorder {
         use Dtype::{F32, U32};
         let p = spec.members;
         let row_words = spec.inputs.div_ceil(4);
+        let trained = if spec.train_batch == 0 {
+            0
+        } else {
+            p * self.arena_len
+        };
         Shared {
             pixels: self.buffer("pixels", U32, spec.n_samples * row_words),
             labels: self.buffer("labels", U32, spec.n_samples),
             norm: self.buffer("normalisation table", F32, p * spec.n_norm * 2),
             rows: self.buffer("member rows", U32, p * size_of::<MemberRow>() / 4),
             parameters: self.buffer("parameters", F32, p * self.arena_len),
-            grads: self.buffer("gradients", F32, p * self.arena_len),
-            state: self.buffer("optimiser state", F32, p * 2 * self.arena_len),
+            grads: self.buffer("gradients", F32, trained),
+            state: self.buffer("optimiser state", F32, 2 * trained),
             confusion: self.buffer("confusion counts", U32, p * spec.classes * spec.classes),
         }
     }
@@ -230,6 +236,19 @@ impl Recorder {
         let metrics = self.buffer(&format!("{word} metrics"), F32, capacity * p * 2);
         self.steps = steps;
 
+        if batch == 0 {
+            return Pass {
+                per_step: Vec::new(),
+                per_range: Vec::new(),
+                batch,
+                capacity: 0,
+                indices,
+                steps,
+                samples,
+                metrics,
+                head: samples,
+            };
+        }
         let x = self.value(&format!("{word} input"), spec.inputs, None, false);
         let gather = Kernel::Gather(Gather {
             members: p as u32,

@@ -22,6 +22,8 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     pub format: u32,
+    /// The program's version, which fixes what kernel variant runs for a shape.
+    pub program: String,
     pub config: Config,
     pub epoch: u32,
     pub step_in_epoch: usize,
@@ -35,6 +37,7 @@ impl Position {
     pub fn new(config: &Config, progress: &Progress, metrics_bytes: u64, steps_bytes: u64) -> Self {
         Position {
             format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_string(),
             config: config.clone(),
             epoch: progress.epoch,
             step_in_epoch: progress.step_in_epoch,

@@ -1,12 +1,13 @@
 //! Times two executors over the same steps from the same weights, and compares what they computed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::feed;
-use crate::Result;
 use crate::data::Dataset;
-use crate::executor::{Executor, floats, words};
+use crate::executor::{Executor, floats};
 use crate::plan::{Hyper, PassKind};
+use crate::{Error, Result};
 
 /// Steps that nobody times: compilers, caches and clocks settle.
 const WARM_UP: usize = 3;
@@ -57,35 +58,14 @@ impl Budget {
     };
 }
 
-/// Loads data, rows, weights and the tables of the first epoch's steps.
-fn prepare(
-    exec: &mut dyn Executor,
-    data: &Dataset,
-    norm: &[f32],
-    hyper: &[Hyper],
-    arenas: &[f32],
-) -> Result<()> {
-    feed::upload_data(exec, data, norm)?;
-    feed::upload_rows(exec, hyper)?;
-    reset(exec, data, hyper, arenas)
-}
-
-fn reset(exec: &mut dyn Executor, data: &Dataset, hyper: &[Hyper], arenas: &[f32]) -> Result<()> {
-    let (parameters, state, capacity, batch) = {
-        let plan = exec.plan();
-        (
-            plan.parameters,
-            plan.state,
-            plan.train.capacity,
-            plan.train.batch,
-        )
-    };
-    exec.upload(parameters, 0, words(arenas))?;
-    exec.upload(state, 0, &vec![0; arenas.len() * 2])?;
-    let n_train = data.train.len();
-    let orders = feed::epoch_order(hyper, 1, n_train, true);
+/// Loads everything, and the tables of the first epoch's steps.
+fn prepare(exec: &mut dyn Executor, start: &Start) -> Result<()> {
+    feed::load(exec, start.data, start.norm, start.hyper, start.arenas)?;
+    let (capacity, batch) = (exec.plan().train.capacity, exec.plan().train.batch);
+    let n_train = start.data.train.len();
+    let orders = feed::epoch_order(start.hyper, 1, n_train, true);
     let steps = capacity.min(n_train.div_ceil(batch));
-    feed::upload_segment(exec, hyper, &orders, 0, 0, steps)
+    feed::upload_segment(exec, start.hyper, &orders, 0, 0, steps)
 }
 
 /// Runs `count` steps, round and round the uploaded table, and waits for them; seconds.
@@ -104,21 +84,38 @@ fn run(exec: &mut dyn Executor, from: usize, count: usize) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
+/// What both sides start from.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    pub data: &'a Dataset,
+    /// One member's normalisation table \[n_norm, 2\].
+    pub norm: &'a [f32],
+    pub hyper: &'a [Hyper],
+    /// Parameters \[P, arena_len\].
+    pub arenas: &'a [f32],
+}
+
 /// Times `a` and `b`, which run equal plans, alternating; the state of both is overwritten.
+///
+/// # Errors
+/// [`Error::Interrupted`] soon after `stop` is set, [`Error::Device`] from an executor.
 pub fn compare(
     a: &mut dyn Executor,
     b: &mut dyn Executor,
-    data: &Dataset,
-    norm: &[f32],
-    hyper: &[Hyper],
-    arenas: &[f32],
+    start: &Start,
     budget: Budget,
+    stop: &AtomicBool,
 ) -> Result<Comparison> {
-    prepare(a, data, norm, hyper, arenas)?;
-    prepare(b, data, norm, hyper, arenas)?;
+    let go_on = || match stop.load(Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    };
+    prepare(a, start)?;
+    prepare(b, start)?;
     let mut estimate = [0.0f64; 2];
     let sides: [&mut dyn Executor; 2] = [a, b];
     for (side, estimate) in estimate.iter_mut().enumerate() {
+        go_on()?;
         // The first step compiles pipelines; the next ones estimate.
         run(sides[side], 0, 1)?;
         *estimate = run(sides[side], 1, WARM_UP - 1)? / (WARM_UP - 1) as f64;
@@ -135,13 +132,14 @@ pub fn compare(
     let mut done = WARM_UP;
     for _ in 0..CHUNKS {
         for (side, times) in times.iter_mut().enumerate() {
+            go_on()?;
             times.push(run(sides[side], done, chunk)? / chunk as f64);
         }
         done += chunk;
     }
     let [a, b] = sides;
     let batch = a.plan().train.batch * a.plan().members;
-    let per_epoch = data.train.len().div_ceil(a.plan().train.batch) as f64;
+    let per_epoch = start.data.train.len().div_ceil(a.plan().train.batch) as f64;
     let timing = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
@@ -174,18 +172,17 @@ fn difference(a: &mut dyn Executor, b: &mut dyn Executor) -> Result<f64> {
         for param in &plan.params {
             let (x, y) = (param.unpack(arena_a), param.unpack(arena_b));
             let scale = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-            // A NaN on either side must not vanish in a maximum.
             let mut apart = 0.0f64;
+            // A NaN on either side must not vanish in a maximum.
             for (x, y) in x.iter().zip(&y) {
                 let d = f64::from((y - x).abs());
-                if d > apart || d.is_nan() {
-                    apart = d;
-                }
                 if d.is_nan() {
                     return Ok(f64::NAN);
                 }
+                apart = apart.max(d);
             }
-            if scale > 0.0 {
+            if apart > 0.0 {
+                // A tensor of zeros on one side alone is infinitely far off.
                 worst = worst.max(apart / f64::from(scale));
             }
         }

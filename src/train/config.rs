@@ -35,7 +35,7 @@ pub struct TrainOptions {
     /// Decay of the second moment of adam and adamw [default: 0.999]
     #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
     pub beta2: Option<f64>,
-    /// Added to the denominator of adagrad (1e-10), rmsprop, adam and adamw (1e-8)
+    /// Added to the denominator of adagrad, rmsprop, adam and adamw [default: 1e-10 for adagrad, else 1e-8]
     #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
     pub eps: Option<f64>,
     /// Smoothing constant of rmsprop [default: 0.99]
@@ -154,8 +154,21 @@ impl TrainOptions {
         n_train: usize,
         classes: usize,
     ) -> Result<Config> {
-        // A configuration file states every value; only what was typed can contradict.
         let typed = self.clone();
+        let mut under = under;
+        if self.opt.is_some() && self.opt != under.opt {
+            // Another optimiser than the file's: its numbers would mean something else.
+            under = TrainOptions {
+                lr: None,
+                momentum: None,
+                beta1: None,
+                beta2: None,
+                eps: None,
+                alpha: None,
+                weight_decay: None,
+                ..under
+            };
+        }
         self.or(under).fill_in(&typed, source, n_train, classes)
     }
 
@@ -186,18 +199,25 @@ impl TrainOptions {
         let number = |name: &str, value: Option<f64>, default: f64, range: Range| {
             range.check(name, value.unwrap_or(default))
         };
-        refuse_idle(
-            optimizer,
-            loss,
-            &[
-                ("momentum", typed.momentum.is_some()),
-                ("beta1", typed.beta1.is_some()),
-                ("beta2", typed.beta2.is_some()),
-                ("eps", typed.eps.is_some()),
-                ("alpha", typed.alpha.is_some()),
-                ("label-smoothing", typed.label_smoothing.is_some()),
-            ],
-        )?;
+        // A configuration file states every value: there, a default says nothing.
+        let set = |typed: Option<f64>, merged: Option<f64>, default: f64| {
+            typed.is_some() || merged.is_some_and(|value| value != default)
+        };
+        let given = [
+            (
+                "momentum",
+                set(typed.momentum, self.momentum, default.momentum),
+            ),
+            ("beta1", set(typed.beta1, self.beta1, default.beta1)),
+            ("beta2", set(typed.beta2, self.beta2, default.beta2)),
+            ("eps", set(typed.eps, self.eps, default.eps)),
+            ("alpha", set(typed.alpha, self.alpha, default.alpha)),
+            (
+                "label-smoothing",
+                set(typed.label_smoothing, self.label_smoothing, 0.0),
+            ),
+        ];
+        refuse_idle(optimizer, loss, &given)?;
         let epochs = self.epochs.unwrap_or(5);
         if !(1..=1_000_000).contains(&epochs) {
             return Err(Error::Usage(format!(
@@ -391,6 +411,36 @@ mod tests {
             let error = resolve(change).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn another_optimiser_drops_the_files_numbers_and_idle_ones_are_refused() {
+        let file = || TrainOptions {
+            opt: Some("adamw".into()),
+            lr: Some(0.5),
+            weight_decay: Some(0.01),
+            ..TrainOptions::default()
+        };
+        let typed = TrainOptions {
+            opt: Some("adagrad".into()),
+            ..TrainOptions::default()
+        };
+        let config = typed.resolve(file(), "mnist", 1000, 10).unwrap();
+        assert_eq!(
+            (config.lr, config.weight_decay, config.eps),
+            (0.01, 0.0, 1e-10)
+        );
+        let idle = TrainOptions {
+            alpha: Some(0.5),
+            ..file()
+        };
+        let error = TrainOptions::default().resolve(idle, "mnist", 1000, 10);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("belongs to rmsprop")
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::rng::{Purpose, Stream};
 /// Samples of an evaluation batch, where there are as many.
 const EVAL_BATCH: usize = 500;
 
-/// Bytes of per-sample metrics that a segment of steps may take on the device.
+/// Bytes of tables that a segment of steps may take on the device.
 const SEGMENT_BYTES: usize = 32 << 20;
 
 /// The plan's sizes for training on `data`; test samples follow the training samples.
@@ -17,7 +17,8 @@ pub fn spec(data: &Dataset, members: usize, batch: usize, clips: bool, loss: Los
     let inputs = data.shape.len();
     let capacity = |samples: usize, batch: usize| {
         let steps = samples.div_ceil(batch).max(1);
-        let fit = SEGMENT_BYTES / (members * batch * 8);
+        // Indices and metrics of each sample, a row a member, and the step's number.
+        let fit = SEGMENT_BYTES / (members * (batch * 12 + 24) + 256);
         steps.min(fit.max(1))
     };
     let eval_batch = EVAL_BATCH.min(data.test.len().max(1));
@@ -37,7 +38,8 @@ pub fn spec(data: &Dataset, members: usize, batch: usize, clips: bool, loss: Los
     }
 }
 
-/// Uploads the resident data set: pixels, labels and the normalisation table of each member.
+/// Uploads the resident data set: pixels, labels, and the normalisation table \[n_norm, 2\] that all
+/// members share.
 pub fn upload_data(exec: &mut dyn Executor, data: &Dataset, norm: &[f32]) -> Result<()> {
     let (pixels, labels, table, members, row_words) = {
         let plan = exec.plan();
@@ -78,6 +80,35 @@ pub fn upload_data(exec: &mut dyn Executor, data: &Dataset, norm: &[f32]) -> Res
     }
     let tables: Vec<f32> = norm.repeat(members);
     exec.upload(table, 0, words(&tables))
+}
+
+/// Uploads all that a run starts from: data, normalisation table of one member \[n_norm, 2\], member
+/// rows, parameters \[P, arena_len\], and a zero optimiser state where the plan trains.
+pub fn load(
+    exec: &mut dyn Executor,
+    data: &Dataset,
+    norm: &[f32],
+    hyper: &[Hyper],
+    arenas: &[f32],
+) -> Result<()> {
+    upload_data(exec, data, norm)?;
+    upload_rows(exec, hyper)?;
+    super::set_parameters(exec, arenas)?;
+    clear_state(exec)
+}
+
+/// Zeroes the optimiser state, in pieces.
+fn clear_state(exec: &mut dyn Executor) -> Result<()> {
+    let plan = exec.plan();
+    let (state, len) = (plan.state, plan.buffer(plan.state).len);
+    let zeros = vec![0; len.min(1 << 20)];
+    let mut start = 0;
+    while start < len {
+        let count = zeros.len().min(len - start);
+        exec.upload(state, start, &zeros[..count])?;
+        start += count;
+    }
+    Ok(())
 }
 
 /// Uploads the member rows.

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod config;
 pub mod evaluate;
 pub mod feed;
+mod pace;
 pub mod run_folder;
 
 use std::collections::VecDeque;
@@ -21,15 +22,16 @@ use crate::{Error, Result};
 
 pub use config::{Config, TrainOptions};
 pub use evaluate::{Evaluation, evaluate};
+use pace::Pace;
 
-/// Submitted ranges under way at most.
-const MAX_IN_FLIGHT: usize = 3;
+/// A sum of losses from here on is no number: one sample's stand-in, DIVERGED in
+/// `shaders/lib/head.wgsl`, is 1e30.
+const DIVERGED: f64 = 1e20;
 
-/// How long one range should take: hardware drivers kill work that runs for seconds.
-const RANGE_SECONDS: f64 = 0.15;
-
-/// A loss from here on is no number: the kernels' finite stand-in for NaN and infinity.
-const DIVERGED: f64 = 1e38;
+/// Whether a sum of losses, as a kernel made it, stands for a number.
+fn is_number(sum: f64) -> bool {
+    sum.is_finite() && sum < DIVERGED
+}
 
 /// What is trained, beside the executor.
 pub struct Job<'a> {
@@ -137,6 +139,8 @@ pub fn train(exec: &mut dyn Executor, job: &Job, observer: &mut dyn Observer) ->
             }
             first += count;
         }
+        // A step's loss is from before its update: the last update of the epoch shows here alone.
+        check_parameters(exec, epoch)?;
         let seconds = started.elapsed().as_secs_f64();
         let n = job.n_train as f64;
         let records: Vec<EpochRecord> = progress
@@ -170,8 +174,8 @@ fn run_segment(
     let mut in_flight: VecDeque<usize> = VecDeque::new();
     loop {
         let stop = segment.job.stop.load(Ordering::Relaxed);
-        if !stop && submitted < count && in_flight.len() < MAX_IN_FLIGHT {
-            let end = (submitted + pace.steps).min(count);
+        if !stop && submitted < count && in_flight.len() < pace.in_flight() {
+            let end = (submitted + pace.steps()).min(count);
             exec.submit(PassKind::Train, submitted..end)?;
             in_flight.push_back(end - submitted);
             submitted = end;
@@ -216,7 +220,9 @@ impl Segment<'_, '_> {
                 loss: loss / valid,
                 accuracy: correct / valid,
             };
-            if !record.loss.is_finite() || record.loss >= DIVERGED {
+            if !is_number(loss) {
+                // The steps that led here are worth reading.
+                observer.steps(&records, self.progress)?;
                 return Err(diverged(&record, members));
             }
             self.progress.sums[member][0] += loss;
@@ -226,6 +232,16 @@ impl Segment<'_, '_> {
         self.progress.step_in_epoch = self.first + metrics.range.end;
         observer.steps(&records, self.progress)
     }
+}
+
+/// Refuses to go on, and to write a checkpoint, with weights that are no numbers.
+fn check_parameters(exec: &mut dyn Executor, epoch: u32) -> Result<()> {
+    if parameters(exec)?.iter().all(|w| w.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Check(format!(
+        "weights are no longer numbers at the end of epoch {epoch}: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt"
+    )))
 }
 
 fn diverged(record: &StepRecord, members: usize) -> Error {
@@ -243,44 +259,13 @@ fn diverged(record: &StepRecord, members: usize) -> Error {
     ))
 }
 
-/// How many steps a range should have, from how long a segment's steps took so far. The average is
-/// over the whole segment, because a synchronous executor does all its work in `submit` and hands
-/// several ranges back at once.
-struct Pace {
-    steps: usize,
-    collected: usize,
-    started: Instant,
-}
-
-impl Pace {
-    fn new() -> Pace {
-        Pace {
-            steps: 4,
-            collected: 0,
-            started: Instant::now(),
-        }
-    }
-
-    fn start_segment(&mut self) {
-        self.collected = 0;
-        self.started = Instant::now();
-    }
-
-    fn done(&mut self, steps: usize) {
-        self.collected += steps;
-        let per_step = self.started.elapsed().as_secs_f64() / self.collected as f64;
-        let fit = (RANGE_SECONDS / per_step.max(1e-9)) as usize;
-        self.steps = fit.clamp(1, self.steps * 4);
-    }
-}
-
-/// Copies one arena out of the executor: the parameters of all members \[P, arena_len\].
+/// Copies the parameters of all members out of the executor, \[P, arena_len\].
 pub fn parameters(exec: &mut dyn Executor) -> Result<Vec<f32>> {
     let id = exec.plan().parameters;
     Ok(floats(exec.download(id)?))
 }
 
-/// Puts arenas into the executor, one after the other.
+/// Puts the parameters of all members \[P, arena_len\] into the executor.
 pub fn set_parameters(exec: &mut dyn Executor, arenas: &[f32]) -> Result<()> {
     let id = exec.plan().parameters;
     exec.upload(id, 0, words(arenas))

@@ -194,10 +194,14 @@ impl RunFolder {
 ///
 /// # Errors
 /// [`Error::Usage`] where `out` holds something, [`Error::Io`] where it cannot be written.
-pub fn reserve(out: Option<&Path>, name: &str) -> Result<PathBuf> {
+pub fn reserve(out: Option<&Path>, name: &str) -> Result<Reserved> {
     let Some(out) = out else {
-        return next_free(Path::new("runs"), name);
+        return Ok(Reserved {
+            path: next_free(Path::new("runs"), name)?,
+            is_new: true,
+        });
     };
+    let is_new = !out.exists();
     fs::create_dir_all(out).map_err(|e| Error::io(out, "create the run folder", e))?;
     let mut entries = fs::read_dir(out).map_err(|e| Error::io(out, "read the run folder", e))?;
     if entries.next().is_some() {
@@ -210,7 +214,26 @@ pub fn reserve(out: Option<&Path>, name: &str) -> Result<PathBuf> {
     let probe = out.join(".partial");
     fs::write(&probe, b"").map_err(|e| Error::io(out, "write to the run folder", e))?;
     fs::remove_file(&probe).map_err(|e| Error::io(out, "write to the run folder", e))?;
-    Ok(out.to_path_buf())
+    Ok(Reserved {
+        path: out.to_path_buf(),
+        is_new,
+    })
+}
+
+/// An empty folder for a run that has not begun.
+pub struct Reserved {
+    pub path: PathBuf,
+    /// It was not there before.
+    is_new: bool,
+}
+
+impl Reserved {
+    /// Takes the folder away again, if it was made for this run; one that holds something stays.
+    pub fn release(&self) {
+        if self.is_new {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 /// Makes `parent/NAME-N` for the first N that is free.

@@ -1,6 +1,8 @@
 //! Running error analysis (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.3):
 //! the CPU kernels run over numbers that carry a bound of what f32 arithmetic may do to them.
 //!
+//! A sum that a shader may order differently must be gathered by `+=`, whose bound holds in any order.
+//!
 //! `Cpu<Bounded>` so derives the bound of each element of a kernel's output from the kernel's own
 //! formula and the table below; nothing is measured and nothing is tuned. The table is WGSL's
 //! (<https://www.w3.org/TR/WGSL/#concrete-float-accuracy>), with additions, products and fused

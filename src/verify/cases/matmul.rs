@@ -28,8 +28,9 @@ fn plain(orientation: Orientation) -> Choice {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    // Shapes [m, n, k]: ones and primes; a tile of each width and one more; a long sum; and two big
-    // enough for the CPU to deal its rows to several threads, the last a layer of an MNIST model.
+    // Shapes [m, n, k]: ones and primes; a tile of each width and one more; a long sum; and some big
+    // enough for the CPU to deal its rows to several threads: where its library has other paths
+    // for small products, and a layer of an MNIST model.
     let shapes = [
         [1, 1, 1],
         [7, 5, 3],
@@ -40,6 +41,8 @@ pub fn cases() -> Vec<Case> {
         [9, 129, 5],
         [2, 3, 785],
         [67, 130, 50],
+        [135, 9, 83],
+        [130, 33, 600],
         [100, 128, 784],
     ];
     for orientation in [NN, NT, TN] {
