@@ -182,7 +182,7 @@ fn dump_plan(plan: &Plan) -> Result<()> {
             variant => format!(" tile {variant}"),
         };
         out(&format!(
-            "  {:<30} {}{variant}, {:?}",
+            "  {:<30} {}{variant}, {}",
             dispatch.label, lowered.shader.name, lowered.grid
         ));
     }

@@ -30,6 +30,15 @@ pub enum Grid {
     PerStep(u32),
 }
 
+impl std::fmt::Display for Grid {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Grid::Fixed([x, y, z]) => write!(f, "{x}x{y}x{z} workgroups"),
+            Grid::PerStep(groups) => write!(f, "{groups} workgroups a step"),
+        }
+    }
+}
+
 /// A grid of `groups` workgroups folded into x and y.
 pub fn fold(groups: u64) -> Result<[u32; 2]> {
     let groups = groups.max(1);

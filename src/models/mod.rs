@@ -186,6 +186,7 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Loss, Spec};
 
     #[test]
     fn notation_round_trips() {
@@ -201,6 +202,33 @@ mod tests {
         let preset = Sequential::parse("mlp", 10).unwrap();
         assert_eq!(preset.to_string(), "linear:128,relu");
         assert_eq!(preset.n_parameters(784), 101_770);
+    }
+
+    /// A small step is latency-bound: its dispatches are its time.
+    #[test]
+    fn the_default_step_is_eight_dispatches() {
+        let model = Sequential::parse("mlp", 10).unwrap();
+        let mut spec = Spec {
+            members: 1,
+            inputs: 784,
+            classes: 10,
+            n_samples: 256,
+            n_norm: 1,
+            norm_span: 784,
+            train_batch: 128,
+            train_capacity: 2,
+            eval_batch: 128,
+            eval_capacity: 2,
+            loss: Loss::CrossEntropy,
+            clips: false,
+        };
+        let plan = Plan::record(&spec, |rec, x| model.forward(rec, x));
+        assert_eq!(plan.train.per_step.len(), 8, "{plan}");
+        assert_eq!(plan.eval.per_step.len(), 5, "{plan}");
+        assert_eq!(plan.n_parameters(), 101_770);
+        spec.clips = true;
+        let plan = Plan::record(&spec, |rec, x| model.forward(rec, x));
+        assert_eq!(plan.train.per_step.len(), 9, "{plan}");
     }
 
     #[test]
