@@ -130,6 +130,8 @@ fn bad_uses_are_refused_in_two_lines() {
         ),
         (&["mnist", "--model", "linear:8,rleu"], &["layer 1", "relu"]),
         (&["mnist", "--device", "voodoo"], &["voodoo", "0: "]),
+        (&["mnist", "--device", ""], &["--device is empty"]),
+        (&["mnist", "--model", "linear:8,"], &["layer 1", "comma"]),
         (&["mnist", "--device", "99"], &["99", "0: "]),
         (&["mnist", "--out", "text.txt"], &["text.txt"]),
         (&["mnist", "--out", "full"], &["full", "not empty"]),
@@ -322,6 +324,20 @@ fn evaluate_and_predict(dir: &Path) {
         &["text.txt", "not an image"],
     );
     refuse(dir, &["predict", "gpu", "none.png"], 2, &["none.png"]);
+    // A bad file among good ones does not take their predictions away, nor does a table a picture.
+    let output = gpu_train(dir, &["predict", "gpu", "none.png", "mnist:1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.starts_with("mnist:1: 2 "), "{stdout}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("none.png"));
+    let args = ["predict", "gpu", "mnist:1", "--out", "seven, large.png"];
+    refuse(dir, &args, 2, &["seven, large.png", "left as it is"]);
+    assert!(image::open(dir.join("seven, large.png")).is_ok());
+    // With --json the reason is an event too.
+    let output = gpu_train(dir, &["eval", "nowhere", "--json"]);
+    let error = &events(&String::from_utf8_lossy(&output.stdout), "error")[0];
+    assert_eq!(error["exit_code"], 2);
+    assert!(error["message"].as_str().unwrap().contains("nowhere"));
     refuse(dir, &["predict", "gpu", "mnist:10000"], 2, &["9999"]);
     refuse(dir, &["eval", "gpu", "cifar"], 2, &["cifar"]);
 }

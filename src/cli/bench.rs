@@ -44,7 +44,7 @@ pub struct Args {
     epochs: u32,
     /// One JSON object a line on standard output; prose goes to standard error
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Data and adapter, shared by all measurements.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::open::{self, Backend};
 use super::train::Setup;
-use super::ui::{Ui, thousands};
+use super::ui::{Ui, err, thousands};
 use crate::gpu::Device;
 use crate::train::compare::{Budget, Comparison, Timing, compare};
 use crate::{Error, Result};
@@ -70,7 +70,10 @@ pub fn after_training(
     });
     match compared {
         Ok((cpu, gpu, c)) => report(ui, &cpu, &gpu, &c),
-        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(Error::Interrupted) => {
+            err("the comparison was interrupted; the run itself is complete and saved");
+            return Err(Error::Interrupted);
+        }
         Err(e) => ui.say(&format!("no CPU against GPU comparison: {e}")),
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::gpu::adapter::{REMEDY, adapters, describe, is_software};
 pub struct Args {
     /// One JSON object a device on standard output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {

@@ -29,7 +29,7 @@ pub struct Args {
     device: String,
     /// One JSON object on standard output; prose goes to standard error
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::ui::err;
+
 /// A flag that the first Ctrl-C sets.
 pub fn flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -11,6 +13,7 @@ pub fn flag() -> Arc<AtomicBool> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        err("stopping and saving; press Ctrl-C again to quit at once, without saving");
     });
     // Without a handler Ctrl-C ends the program as it does any other: the last checkpoint stays.
     drop(installed);

@@ -20,6 +20,8 @@ pub struct Live {
     first_step_seen: bool,
     epochs: u32,
     n_train: usize,
+    /// Where an interrupt found the run.
+    stopped_at: String,
 }
 
 impl Live {
@@ -43,6 +45,7 @@ impl Live {
             first_step_seen: false,
             epochs,
             n_train,
+            stopped_at: String::new(),
         }
     }
 
@@ -50,6 +53,11 @@ impl Live {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+
+    /// "in epoch 2, after 17 of its 469 steps"; empty where the run was not interrupted.
+    pub fn stopped_at(&self) -> String {
+        self.stopped_at.clone()
     }
 
     pub fn into_folder(self) -> RunFolder {
@@ -119,6 +127,10 @@ impl Observer for Live {
     }
 
     fn interrupted(&mut self, progress: &Progress, exec: &mut dyn Executor) -> Result<()> {
+        self.stopped_at = format!(
+            "in epoch {}, after {} of its {} steps",
+            progress.epoch, progress.step_in_epoch, progress.steps_per_epoch
+        );
         self.folder.checkpoint(progress, exec)
     }
 }

@@ -16,8 +16,12 @@ pub fn record(spec: &Spec, model: &Sequential) -> Result<Arc<Plan>> {
     let limit = u128::from(u32::MAX) / 4;
     if parameters * spec.members as u128 > limit {
         return Err(Error::Usage(format!(
-            "--model \"{model}\" has {parameters} parameters for {} member(s); kernels address at most {limit}: use smaller layers (the widest has {} units)",
-            spec.members,
+            "--model \"{model}\" has {parameters} parameters{}; kernels address at most {limit}: use smaller layers (the widest has {} units)",
+            if spec.members > 1 {
+                format!(" for each of {} members", spec.members)
+            } else {
+                String::new()
+            },
             model.widest()
         )));
     }

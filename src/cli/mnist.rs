@@ -1,6 +1,6 @@
 //! `gpu-train mnist`: train on the embedded MNIST.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::train::{self, Request};
@@ -27,7 +27,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// One JSON object a line on standard output; prose goes to standard error
     #[arg(long, help_heading = "Output")]
-    json: bool,
+    pub json: bool,
     /// Print the result alone; with --json the events alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
@@ -46,6 +46,19 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
             "--config: the file is for the data \"{source}\", and this is `gpu-train mnist`"
         )));
     }
+    let ui = Ui {
+        json: args.json,
+        quiet: args.quiet,
+    };
+    let dropped = args.train.drops_of(&file);
+    if !dropped.is_empty() {
+        ui.say(&format!(
+            "--config: {} belonged to --opt {} and {} left out",
+            dropped.join(", "),
+            file.opt.as_deref().unwrap_or("adam"),
+            if dropped.len() == 1 { "is" } else { "are" }
+        ));
+    }
     train::run(Request {
         name: "mnist",
         load: Box::new(mnist::load),
@@ -53,16 +66,16 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         file,
         compare: args.compare || !args.no_compare,
         out: args.out,
-        ui: Ui {
-            json: args.json,
-            quiet: args.quiet,
-        },
+        ui,
         dump_plan: args.dump_plan,
         started,
     })
 }
 
-fn read_config(path: &std::path::Path) -> Result<TrainOptions> {
+fn read_config(path: &Path) -> Result<TrainOptions> {
+    // A run folder stands for its configuration.
+    let inside = path.join("config.toml");
+    let path = if path.is_dir() { &inside } else { path };
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
     toml::from_str(&text).map_err(|e| {
         let line = e

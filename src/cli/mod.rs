@@ -58,6 +58,20 @@ enum Command {
     Devices(devices::Args),
 }
 
+impl Command {
+    /// Whether standard output is for events.
+    fn json(&self) -> bool {
+        match self {
+            Command::Mnist(args) => args.json,
+            Command::Eval(args) => args.json,
+            Command::Predict(args) => args.json,
+            Command::Bench(args) => args.json,
+            Command::Verify(args) => args.json,
+            Command::Devices(args) => args.json,
+        }
+    }
+}
+
 /// Parses, runs, reports: the whole program.
 pub fn main() -> ExitCode {
     let started = Instant::now();
@@ -74,6 +88,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    let json = cli.command.json();
     let done = match cli.command {
         Command::Mnist(args) => mnist::run(*args, started),
         Command::Eval(args) => eval::run(&args),
@@ -88,6 +103,10 @@ pub fn main() -> ExitCode {
         Err(Error::Interrupted) => ExitCode::from(130),
         Err(e) => {
             ui::err(&format!("error: {e}"));
+            if json {
+                let event = serde_json::json!({"event": "error", "message": e.to_string(), "exit_code": e.exit_code()});
+                ui::out(&event.to_string());
+            }
             ExitCode::from(e.exit_code())
         }
     }

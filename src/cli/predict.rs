@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::ui::Ui;
+use super::ui::{Ui, err};
 use super::{memory, open, source};
 use crate::data::{Dataset, Part, picture};
 use crate::executor::floats;
@@ -30,7 +30,7 @@ pub struct Args {
     device: String,
     /// One JSON object a file on standard output; prose goes to standard error
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// One input, ready for the model.
@@ -47,8 +47,14 @@ pub fn run(args: &Args) -> Result<()> {
         json: args.json,
         quiet: false,
     };
+    if let Some(path) = &args.out {
+        refuse_overwriting(path)?;
+    }
     let model = Model::read(&args.model)?;
-    let inputs = read_inputs(&model, &args.files)?;
+    let (inputs, unreadable) = read_inputs(&model, &args.files)?;
+    if inputs.is_empty() {
+        return Err(summary(unreadable, args.files.len()));
+    }
     let outputs = predict(&model, &inputs, &args.device)?;
     let classes = &model.info.classes;
     let probabilities = model.loss == Loss::CrossEntropy;
@@ -106,26 +112,61 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.out {
         write_whole(path, csv.as_bytes())?;
         ui.say(&format!(
-            "{} predictions written to {}",
+            "{} prediction{} written to {}",
             inputs.len(),
+            if inputs.len() == 1 { "" } else { "s" },
             path.display()
         ));
+    }
+    if unreadable.is_empty() {
+        Ok(())
+    } else {
+        Err(summary(unreadable, args.files.len()))
+    }
+}
+
+/// The predictions of the readable files stand; this says which others there were.
+fn summary(mut unreadable: Vec<Error>, files: usize) -> Error {
+    if unreadable.len() == 1 {
+        return unreadable.remove(0);
+    }
+    let count = unreadable.len();
+    for e in &unreadable {
+        err(&format!("{e}"));
+    }
+    Error::Data(format!("{count} of {files} files could not be read"))
+}
+
+/// `--out` may replace an earlier table, and nothing else: not a picture, not a model.
+fn refuse_overwriting(path: &Path) -> Result<()> {
+    let is_table = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+    if path.is_file() && !is_table {
+        return Err(Error::Usage(format!(
+            "--out {}: the file exists and is no .csv; it is left as it is, choose another name",
+            path.display()
+        )));
     }
     Ok(())
 }
 
-fn read_inputs(model: &Model, files: &[String]) -> Result<Vec<Input>> {
+/// The inputs that can be read, and why the others cannot.
+fn read_inputs(model: &Model, files: &[String]) -> Result<(Vec<Input>, Vec<Error>)> {
     let mut data: Option<Dataset> = None;
     let mut inputs = Vec::with_capacity(files.len());
+    let mut unreadable = Vec::new();
     for file in files {
         let Some(number) = file.strip_prefix("mnist:") else {
-            let picture = picture::load(Path::new(file), model.info.input)?;
-            inputs.push(Input {
-                name: file.clone(),
-                pixels: picture.pixels,
-                notes: picture.notes,
-                label: None,
-            });
+            match picture::load(Path::new(file), model.info.input) {
+                Ok(picture) => inputs.push(Input {
+                    name: file.clone(),
+                    pixels: picture.pixels,
+                    notes: picture.notes,
+                    label: None,
+                }),
+                Err(e) => unreadable.push(e),
+            }
             continue;
         };
         if data.is_none() {
@@ -151,7 +192,7 @@ fn read_inputs(model: &Model, files: &[String]) -> Result<Vec<Input>> {
             label: Some(label),
         });
     }
-    Ok(inputs)
+    Ok((inputs, unreadable))
 }
 
 /// The model's predictions \[N, C\].

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use serde_json::json;
@@ -118,6 +118,24 @@ impl Setup {
             if config.epochs == 1 { "" } else { "s" },
             config.seed
         ));
+        let extras: Vec<String> = [
+            ("l1", config.l1),
+            ("l2", config.l2),
+            ("weight decay", config.weight_decay),
+            (
+                "label smoothing (training loss only)",
+                config.label_smoothing,
+            ),
+            ("clip norm", config.clip_norm),
+        ]
+        .iter()
+        .filter(|(_, value)| *value != 0.0)
+        .map(|(name, value)| format!("{name} {value:?}"))
+        .chain(config.no_shuffle.then(|| "no shuffle".to_string()))
+        .collect();
+        if !extras.is_empty() {
+            ui.say(&format!("with {}", extras.join(", ")));
+        }
     }
 }
 
@@ -152,9 +170,6 @@ pub fn run(request: Request) -> Result<()> {
     let backend = train_on(&ui, &setup, backend, folder, request.started, &stop)?;
     if request.compare {
         compare::after_training(&ui, &setup, backend, device, &stop)?;
-    }
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
     }
     Ok(())
 }
@@ -222,6 +237,7 @@ fn train_on(
     let clock = Instant::now();
     let trained = train::train(exec, &job, &mut live);
     live.clear();
+    let stopped_at = live.stopped_at();
     let mut folder = live.into_folder();
     let run = folder.path().display().to_string();
     let info = setup.model_info()?;
@@ -231,15 +247,18 @@ fn train_on(
             let model = encode(&info, &setup.plan, &train::parameters(exec)?);
             folder.finish(&model, None)?;
             err(&format!(
-                "interrupted: weights and checkpoint are saved in {run}"
+                "interrupted {stopped_at}: weights and checkpoint are saved in {run}"
             ));
             ui.event(&json!({"event": "interrupted", "run": run}));
             return Err(Error::Interrupted);
         }
-        Err(Error::Check(what)) if folder.has_checkpoint() => {
-            return Err(Error::Check(format!(
-                "{what}; the checkpoint of the last good epoch is in {run}"
-            )));
+        Err(Error::Check(what)) => {
+            let left = if folder.has_checkpoint() {
+                "the log and the checkpoint of the last good epoch are"
+            } else {
+                "the log is"
+            };
+            return Err(Error::Check(format!("{what}; {left} in {run}")));
         }
         Err(e) => return Err(e),
     }

@@ -19,7 +19,7 @@ pub struct Args {
     kernel: String,
     /// One JSON object a line on standard output; prose goes to standard error
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {

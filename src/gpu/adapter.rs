@@ -65,6 +65,12 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
 /// [`Error::Device`] with the remedy where there is no adapter, or with the list of adapters where
 /// none of them, or several, are meant.
 pub fn choose(which: &str) -> Result<wgpu::Adapter> {
+    if which.trim().is_empty() {
+        return Err(Error::Usage(
+            "--device is empty; choose auto, gpu, cpu, or a number or name of `gpu-train devices`"
+                .to_string(),
+        ));
+    }
     let mut found = adapters();
     if found.is_empty() {
         return Err(Error::Device(REMEDY.to_string()));

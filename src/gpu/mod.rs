@@ -97,7 +97,7 @@ impl Gpu {
     fn with_sizes(&self, e: Error) -> Error {
         match e {
             Error::Device(what) => Error::Device(format!(
-                "{what} (the plan holds {:.1} MB in {} buffers: if memory is short, use a smaller batch, model or population)",
+                "{what} (the plan holds {:.1} MB in {} buffers: if memory is short, use a smaller --batch or model, or --device cpu)",
                 self.plan.bytes() as f64 / 1e6,
                 self.plan.buffers.len()
             )),
@@ -210,7 +210,7 @@ fn make_buffers(plan: &Plan, device: &Device) -> Result<Vec<wgpu::Buffer>> {
         let size = (buffer.len as u64 * 4).max(16);
         if size > limit {
             return Err(Error::Device(format!(
-                "the buffer \"{}\" would take {:.1} MB and {} allows {:.1} MB a buffer: use a smaller layer, batch or population",
+                "the buffer \"{}\" would take {:.1} MB and {} allows {:.1} MB a buffer: use a smaller --batch or layer, or --device cpu",
                 buffer.label,
                 size as f64 / 1e6,
                 adapter::describe(&device.info),
@@ -228,7 +228,7 @@ fn make_buffers(plan: &Plan, device: &Device) -> Result<Vec<wgpu::Buffer>> {
     }
     if let Some(e) = pollster::block_on(memory.pop()) {
         return Err(Error::Device(format!(
-            "{} has too little memory for {:.1} MB in {} buffers ({e}): use a smaller batch, model or population",
+            "{} has too little memory for {:.1} MB in {} buffers ({e}): use a smaller --batch or model, or --device cpu",
             adapter::describe(&device.info),
             plan.bytes() as f64 / 1e6,
             plan.buffers.len()

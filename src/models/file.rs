@@ -115,6 +115,12 @@ impl Model {
     /// fit the architecture that the file names.
     pub fn read(path: &Path) -> Result<Model> {
         let file = if path.is_dir() {
+            if path.join("checkpoint").exists() && !path.join("model.safetensors").exists() {
+                return Err(Error::Data(format!(
+                    "{} holds a run that did not finish: there is a checkpoint and no model.safetensors",
+                    path.display()
+                )));
+            }
             path.join("model.safetensors")
         } else {
             path.to_path_buf()
@@ -133,7 +139,7 @@ impl Model {
             .as_ref()
             .and_then(|m| m.get(KEY))
             .ok_or_else(|| {
-                format!("its header has no \"{KEY}\" entry, so it was not written by gpu-train")
+                format!("its header has no \"{KEY}\" entry: it is no model that gpu-train wrote")
             })?;
         let info: ModelInfo =
             serde_json::from_str(json).map_err(|e| format!("its \"{KEY}\" entry: {e}"))?;

@@ -112,6 +112,9 @@ impl Sequential {
 }
 
 fn parse_layer(word: &str) -> std::result::Result<Layer, String> {
+    if word.is_empty() {
+        return Err("nothing is between two commas, or behind the last".to_string());
+    }
     let (name, argument) = match word.split_once(':') {
         Some((name, argument)) => (name.trim(), Some(argument.trim())),
         None => (word, None),

@@ -142,6 +142,33 @@ impl TrainOptions {
         )
     }
 
+    /// Whether another optimiser is typed than the file names: its numbers would mean something else.
+    fn changes_optimizer(&self, file: &TrainOptions) -> bool {
+        self.opt.is_some() && file.opt.is_some() && self.opt != file.opt
+    }
+
+    /// The optimiser's values of `file` that these options leave out because they name another
+    /// optimiser: "lr 0.003".
+    pub fn drops_of(&self, file: &TrainOptions) -> Vec<String> {
+        if !self.changes_optimizer(file) {
+            return Vec::new();
+        }
+        let values = [
+            ("lr", self.lr, file.lr),
+            ("momentum", self.momentum, file.momentum),
+            ("beta1", self.beta1, file.beta1),
+            ("beta2", self.beta2, file.beta2),
+            ("eps", self.eps, file.eps),
+            ("alpha", self.alpha, file.alpha),
+            ("weight-decay", self.weight_decay, file.weight_decay),
+        ];
+        values
+            .into_iter()
+            .filter(|(_, typed, _)| typed.is_none())
+            .filter_map(|(name, _, value)| value.map(|value| format!("{name} {value:?}")))
+            .collect()
+    }
+
     /// Fills in `under`, a configuration file's values, and then the defaults for data of `n_train`
     /// samples, and refuses what is absurd.
     ///
@@ -156,8 +183,7 @@ impl TrainOptions {
     ) -> Result<Config> {
         let typed = self.clone();
         let mut under = under;
-        if self.opt.is_some() && self.opt != under.opt {
-            // Another optimiser than the file's: its numbers would mean something else.
+        if self.changes_optimizer(&under) {
             under = TrainOptions {
                 lr: None,
                 momentum: None,

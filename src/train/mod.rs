@@ -251,7 +251,7 @@ fn diverged(record: &StepRecord, members: usize) -> Error {
         String::new()
     };
     Error::Check(format!(
-        "the loss{who} is no longer a number at step {} (epoch {}), with lr {:?}: training has diverged\ntry a smaller --lr (such as {:?}), --clip-norm 1, or another --opt",
+        "the loss{who} is no longer a number at step {} (epoch {}), with lr {:?}: training has diverged\ntry a smaller --lr (such as {:.0e}), --clip-norm 1, or another --opt",
         record.step,
         record.epoch,
         record.lr,

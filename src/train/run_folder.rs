@@ -74,6 +74,7 @@ impl RunFolder {
         } else {
             "step,epoch,lr,loss,accuracy\n"
         })?;
+        steps.flush()?;
         Ok(RunFolder {
             path,
             config: config.clone(),
@@ -202,6 +203,12 @@ pub fn reserve(out: Option<&Path>, name: &str) -> Result<Reserved> {
         });
     };
     let is_new = !out.exists();
+    if !is_new && !out.is_dir() {
+        return Err(Error::Usage(format!(
+            "--out {}: that is a file, not a folder; choose a new name",
+            out.display()
+        )));
+    }
     fs::create_dir_all(out).map_err(|e| Error::io(out, "create the run folder", e))?;
     let mut entries = fs::read_dir(out).map_err(|e| Error::io(out, "read the run folder", e))?;
     if entries.next().is_some() {

@@ -44,7 +44,18 @@ pub fn fit(grey: &GrayImage, notes: &mut Vec<String>) -> Option<Vec<u8>> {
     notes.push(format!(
         "cropped to the strokes ({width}x{height} at {x},{y}), fitted into {BOX}x{BOX}, centred by mass"
     ));
+    if touches_all_sides(grey, (x, y, width, height)) {
+        notes.push(
+            "the strokes reach every edge, so the light may be uneven or there may be a frame: crop the picture to the digit if the answer looks wrong".to_string(),
+        );
+    }
     Some(place(&digit))
+}
+
+/// Whether the box of the strokes is all but the whole picture.
+fn touches_all_sides(grey: &GrayImage, (_, _, width, height): (u32, u32, u32, u32)) -> bool {
+    let most = |side: u32, whole: u32| u64::from(side) * 20 >= u64::from(whole) * 19;
+    most(width, grey.width()) && most(height, grey.height())
 }
 
 /// The median of the outermost pixels.
