@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::json;
 
 use super::open::{self, Backend};
-use super::train::Setup;
+use super::setup::Setup;
 use super::ui::{Ui, err, thousands};
 use crate::gpu::Device;
 use crate::train::compare::{Budget, Comparison, Timing, compare};

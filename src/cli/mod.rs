@@ -10,6 +10,7 @@ mod memory;
 mod mnist;
 mod open;
 mod predict;
+mod setup;
 mod source;
 mod train;
 mod ui;

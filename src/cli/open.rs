@@ -19,10 +19,10 @@ pub enum Opened {
 
 /// Opens what `--device` names.
 pub fn open(which: &str) -> Result<Opened> {
-    match which {
+    match which.to_lowercase().as_str() {
         "cpu" => Ok(Opened::Cpu),
         "auto" => Ok(Opened::Auto(best())),
-        which => Ok(Opened::Gpu(Device::open(&adapter::choose(which)?)?)),
+        _ => Ok(Opened::Gpu(Device::open(&adapter::choose(which)?)?)),
     }
 }
 

@@ -1,8 +1,6 @@
 //! One training run from options to run folder: the shared part of `mnist` and, later, `train`.
 
-use std::cell::OnceCell;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -10,16 +8,15 @@ use serde_json::json;
 
 use super::live::Live;
 use super::open::{self, Backend, Opened};
-use super::ui::{Ui, err, out, thousands};
-use super::{compare, interrupt, memory};
+use super::setup::Setup;
+use super::ui::{Ui, err, out};
+use super::{compare, interrupt};
 use crate::data::Dataset;
 use crate::gpu::lower;
-use crate::models::file::{ModelInfo, Normalization, encode};
-use crate::models::initial_parameters;
-use crate::plan::{Hyper, Plan};
-use crate::train::compare::Start;
+use crate::models::file::encode;
+use crate::plan::Plan;
 use crate::train::run_folder::{RunFolder, reserve};
-use crate::train::{self, Config, Job, TrainOptions, feed};
+use crate::train::{self, Job, TrainOptions, feed};
 use crate::{Error, Result};
 
 /// What a training command wants.
@@ -34,109 +31,6 @@ pub struct Request {
     pub ui: Ui,
     pub dump_plan: bool,
     pub started: Instant,
-}
-
-/// Data, plan and weights of a run, whatever executes it.
-pub struct Setup {
-    pub data: Dataset,
-    pub config: Config,
-    pub plan: Arc<Plan>,
-    pub hyper: Vec<Hyper>,
-    norm: Vec<f32>,
-    normalization: Normalization,
-    /// Drawn when first asked for: a model too large for the device needs none.
-    initial: OnceCell<Vec<f32>>,
-}
-
-impl Setup {
-    fn new(data: Dataset, typed: TrainOptions, file: TrainOptions, name: &str) -> Result<Setup> {
-        let (n_train, classes) = (data.train.len(), data.classes.len());
-        let config = typed.resolve(file, name, n_train, classes)?;
-        let model = config.sequential(classes)?;
-        let clips = config.clip_norm > 0.0;
-        let spec = feed::spec(&data, 1, config.batch as usize, clips, config.loss());
-        let plan = memory::record(&spec, &model)?;
-        let normalization = Normalization::unit(data.shape.len());
-        Ok(Setup {
-            hyper: vec![config.hyper(&plan.dropout)],
-            norm: normalization.table(),
-            normalization,
-            data,
-            config,
-            plan,
-            initial: OnceCell::new(),
-        })
-    }
-
-    /// What an executor starts from.
-    pub fn start(&self) -> Start<'_> {
-        Start {
-            data: &self.data,
-            norm: &self.norm,
-            hyper: &self.hyper,
-            arenas: self
-                .initial
-                .get_or_init(|| initial_parameters(&self.plan, self.config.seed)),
-        }
-    }
-
-    fn model_info(&self) -> Result<ModelInfo> {
-        Ok(ModelInfo::new(
-            &self.config.sequential(self.data.classes.len())?,
-            &self.data.classes,
-            self.data.shape,
-            self.config.loss(),
-            self.normalization.clone(),
-            &self.config.source,
-        ))
-    }
-
-    fn describe(&self, ui: &Ui) {
-        let (data, config) = (&self.data, &self.config);
-        let model = match config.model.as_str() {
-            "" => String::new(),
-            layers => format!("{layers} -> "),
-        };
-        ui.say(&format!(
-            "{}: {} training and {} test samples of {}, {} classes",
-            data.name,
-            thousands(data.train.len() as f64),
-            thousands(data.test.len() as f64),
-            data.shape,
-            data.classes.len()
-        ));
-        ui.say(&format!(
-            "model: {} -> {model}{}, {} parameters; {}, {} lr {:?}, batch {}, {} epoch{}, seed {}",
-            data.shape.len(),
-            data.classes.len(),
-            thousands(self.plan.n_parameters() as f64),
-            config.loss,
-            config.opt,
-            config.lr,
-            config.batch,
-            config.epochs,
-            if config.epochs == 1 { "" } else { "s" },
-            config.seed
-        ));
-        let extras: Vec<String> = [
-            ("l1", config.l1),
-            ("l2", config.l2),
-            ("weight decay", config.weight_decay),
-            (
-                "label smoothing (training loss only)",
-                config.label_smoothing,
-            ),
-            ("clip norm", config.clip_norm),
-        ]
-        .iter()
-        .filter(|(_, value)| *value != 0.0)
-        .map(|(name, value)| format!("{name} {value:?}"))
-        .chain(config.no_shuffle.then(|| "no shuffle".to_string()))
-        .collect();
-        if !extras.is_empty() {
-            ui.say(&format!("with {}", extras.join(", ")));
-        }
-    }
 }
 
 pub fn run(request: Request) -> Result<()> {

@@ -75,7 +75,7 @@ pub fn choose(which: &str) -> Result<wgpu::Adapter> {
     if found.is_empty() {
         return Err(Error::Device(REMEDY.to_string()));
     }
-    if which == "gpu" || which == "auto" {
+    if which.eq_ignore_ascii_case("gpu") {
         return Ok(found.swap_remove(0));
     }
     let list: Vec<String> = found

@@ -34,10 +34,11 @@ impl Sequential {
     /// # Errors
     /// [`Error::Usage`] with the layer at fault.
     pub fn parse(notation: &str, classes: usize) -> Result<Sequential> {
+        let notation = notation.to_lowercase();
         let text = PRESETS
             .iter()
             .find(|(name, _)| *name == notation.trim())
-            .map_or(notation, |(_, text)| text);
+            .map_or(notation.as_str(), |(_, text)| text);
         let mut layers = Vec::new();
         for (ix, word) in text.split(',').map(str::trim).enumerate() {
             if word.is_empty() && text.trim().is_empty() {
@@ -202,6 +203,8 @@ mod tests {
             assert_eq!(model.to_string(), text);
             assert_eq!(model.layers().last(), Some(&Layer::Linear(10)));
         }
+        let loud = Sequential::parse("Linear:3, GELU", 10).unwrap();
+        assert_eq!(loud.to_string(), "linear:3,gelu");
         let preset = Sequential::parse("mlp", 10).unwrap();
         assert_eq!(preset.to_string(), "linear:128,relu");
         assert_eq!(preset.n_parameters(784), 101_770);
@@ -246,6 +249,7 @@ mod tests {
             ("dropout:nan", "[0, 1)"),
             ("relu:3", "no argument"),
             ("linear:8,,relu", "layer 1"),
+            ("linear:8,", "comma"),
         ] {
             let error = Sequential::parse(text, 10).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

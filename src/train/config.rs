@@ -206,6 +206,7 @@ impl TrainOptions {
         classes: usize,
     ) -> Result<Config> {
         let opt_name = self.opt.unwrap_or_else(|| "adam".to_string());
+        let opt_name = opt_name.to_lowercase();
         let optimizer = OptimizerKind::from_name(&opt_name).ok_or_else(|| {
             let known = OptimizerKind::ALL.map(OptimizerKind::name);
             Error::Usage(format!(
@@ -214,6 +215,7 @@ impl TrainOptions {
             ))
         })?;
         let loss_name = self.loss.unwrap_or_else(|| "cross-entropy".to_string());
+        let loss_name = loss_name.to_lowercase();
         let loss = Loss::from_name(&loss_name).ok_or_else(|| {
             Error::Usage(format!(
                 "--loss {loss_name}: no such loss{}",
