@@ -48,7 +48,7 @@ pub struct Budget {
 impl Budget {
     /// Decides `--device auto`.
     pub const SHORT: Budget = Budget {
-        chunk: 0.002,
+        chunk: 0.02,
         total: 0.15,
     };
     /// The comparison after a training run.
