@@ -415,8 +415,9 @@ fn ctrl_c_saves_and_exits_130() {
         }
         let id = child.id().to_string();
         assert!(
-            Command::new("kill")
-                .args(["-INT", &id])
+            // The shell's own `kill`: a bare system has no program of that name.
+            Command::new("sh")
+                .args(["-c", "kill -INT \"$1\"", "sh", &id])
                 .status()
                 .unwrap()
                 .success()
