@@ -4,6 +4,8 @@ pub mod idx;
 pub mod mnist;
 pub mod pack;
 pub mod picture;
+pub mod source;
+pub mod table;
 
 use std::fmt;
 
