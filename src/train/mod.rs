@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod feed;
 mod pace;
 pub mod run_folder;
+pub mod schedule;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
