@@ -12,6 +12,8 @@ pub mod feed;
 mod pace;
 pub mod run_folder;
 pub mod schedule;
+pub mod stopping;
+pub mod time_limit;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
