@@ -32,7 +32,7 @@ fn main(
     let member = ix / per_member;
     let counter = vec4<u32>(
         ix % per_member,
-        steps[at.slot * params.members + member].step,
+        steps[at.slot * params.members + member].draw,
         params.op,
         0u,
     );

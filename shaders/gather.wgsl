@@ -1,7 +1,7 @@
 // use: step, index
 //
-// x[p,b,j] = pixel * scale + shift, from u8 pixels by an index list; zero where b >= valid.
-// One invocation makes four neighbouring columns: one word of pixels.
+// x[p,b,j] = (sample - centre) * scale, from u8 or f32 samples by an index list; zero where
+// b >= valid. One invocation makes four neighbouring columns: one word of u8 samples.
 
 struct Params {
     members: u32,
@@ -11,6 +11,7 @@ struct Params {
     row_words: u32,
     n_norm: u32,
     norm_span: u32,
+    floats: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -20,9 +21,20 @@ struct Params {
 @group(0) @binding(4) var<storage, read> norm: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> x: array<vec4<f32>>;
 
-fn normalise(pixel: u32, column: u32, table: u32) -> f32 {
+fn normalise(value: f32, column: u32, table: u32) -> f32 {
     let entry = norm[table + (column / params.norm_span) % params.n_norm];
-    return f32(pixel) * entry.x + entry.y;
+    return (value - entry.y) * entry.x;
+}
+
+// Four samples from `column` on of the sample whose first word is `start`.
+fn four_samples(start: u32, column: u32) -> vec4<f32> {
+    if params.floats != 0u {
+        let ix = start + column;
+        let words = vec4<u32>(pixels[ix], pixels[ix + 1u], pixels[ix + 2u], pixels[ix + 3u]);
+        return bitcast<vec4<f32>>(words);
+    }
+    let word = pixels[start + column / 4u];
+    return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xFFu));
 }
 
 @compute @workgroup_size(LANES)
@@ -43,18 +55,17 @@ fn main(
     var y = vec4<f32>(0.0);
     if row % params.batch < steps[at.slot * params.members + member].valid {
         let sample = indices[at.slot * n_rows + row];
-        let word = pixels[sample * params.row_words + column / 4u];
-        let pixel = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xFFu);
+        let value = four_samples(sample * params.row_words, column);
         let table = member * params.n_norm;
         if params.n_norm == 1u {
             let entry = norm[table];
-            y = vec4<f32>(pixel) * entry.x + entry.y;
+            y = (value - entry.y) * entry.x;
         } else {
             y = vec4<f32>(
-                normalise(pixel.x, column, table),
-                normalise(pixel.y, column + 1u, table),
-                normalise(pixel.z, column + 2u, table),
-                normalise(pixel.w, column + 3u, table),
+                normalise(value.x, column, table),
+                normalise(value.y, column + 1u, table),
+                normalise(value.z, column + 2u, table),
+                normalise(value.w, column + 3u, table),
             );
         }
         y = select(vec4<f32>(0.0), y, within(column, params.cols));

@@ -8,6 +8,7 @@ struct Params {
     n_weights: u32,
     n_partials: u32,
     span: u32,
+    stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,7 +30,7 @@ fn main(
     var row = members[member];
     var sum = 0.0;
     for (var i = group.x * params.span + lane; i < end; i += LANES) {
-        let ix = member * n4 + i;
+        let ix = member * (params.stride / 4u) + i;
         let g = penalised(&row, parameters[ix], grads[ix], i * 4u < params.n_weights);
         sum += dot(g, g);
     }

@@ -9,6 +9,7 @@ struct Params {
     n: u32,
     n_weights: u32,
     n_partials: u32,
+    stride: u32,
 }
 
 // Some member clips: the workgroup adds the partial squared norms up first.
@@ -54,13 +55,14 @@ fn main(
             clip = min(1.0, row.clip_norm / (sqrt(sh_sums[0]) + 1e-6));
         }
     }
-    if i >= n4 || row.active_flag == 0u {
+    if i >= n4 || row.active_flag == 0u || step.applies == 0u {
         return;
     }
 
-    let ix = member * n4 + i;
-    let ix_m = member * 2u * n4 + i;
-    let ix_v = ix_m + n4;
+    let stride4 = params.stride / 4u;
+    let ix = member * stride4 + i;
+    let ix_m = member * 2u * stride4 + i;
+    let ix_v = ix_m + stride4;
     var w = parameters[ix];
     var g = penalised(&row, w, grads[ix], i * 4u < params.n_weights) * clip;
     if row.optimizer != 6u {

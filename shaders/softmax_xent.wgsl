@@ -1,8 +1,8 @@
 // use: member, step, index, head
 //
-// Softmax, cross-entropy with label smoothing and the gradient of their mean, one row an
-// invocation; the probabilities are never stored in training. See cpu/softmax_xent.rs for the
-// formulas.
+// Softmax, cross-entropy with label smoothing and class weights, and the gradient of their mean, one
+// row an invocation; the probabilities are never stored in training. See cpu/softmax_xent.rs for
+// the formulas.
 
 struct Params {
     members: u32,
@@ -18,8 +18,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 @group(0) @binding(4) var<storage, read> members: array<Member>;
 @group(0) @binding(5) var<storage, read> steps: array<Step>;
-@group(0) @binding(6) var<storage, read_write> d: array<f32>;
-@group(0) @binding(7) var<storage, read_write> samples: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read> class_weights: array<f32>;
+@group(0) @binding(7) var<storage, read_write> d: array<f32>;
+@group(0) @binding(8) var<storage, read_write> samples: array<vec2<f32>>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -33,7 +34,8 @@ fn main(
         return;
     }
     let member = row / params.batch;
-    let valid = steps[at.slot * params.members + member].valid;
+    let step_ix = at.slot * params.members + member;
+    let valid = steps[step_ix].valid;
     let base = row * params.ld;
     let place = at.slot * n_rows + row;
     if row % params.batch >= valid {
@@ -56,23 +58,40 @@ fn main(
         }
     }
     var sum = 0.0;
-    var total = 0.0;
     for (var j = 0u; j < params.classes; j += 1u) {
-        let z = outputs[base + j] - highest;
-        sum += exp(max(z, -80.0));
-        total += z;
+        sum += exp(max(outputs[base + j] - highest, -80.0));
     }
-    let smoothing = select(members[member].label_smoothing, 0.0, params.eval != 0u);
-    let even = smoothing / f32(params.classes);
-    let hit = 1.0 - smoothing;
-    let loss = log(sum) - hit * (outputs[base + label] - highest) - even * total;
-    finite = finite && is_finite_bits(loss);
     let inv_sum = 1.0 / sum;
-    let inv_valid = 1.0 / f32(valid);
-    for (var j = 0u; j < params.classes; j += 1u) {
-        let probability = exp(max(outputs[base + j] - highest, -80.0)) * inv_sum;
-        let q = even + select(0.0, hit, j == label);
-        d[base + j] = select((probability - q) * inv_valid, probability, params.eval != 0u);
+    var loss = log(sum);
+    if params.eval != 0u {
+        loss -= outputs[base + label] - highest;
+        for (var j = 0u; j < params.classes; j += 1u) {
+            d[base + j] = exp(max(outputs[base + j] - highest, -80.0)) * inv_sum;
+        }
+        finite = finite && is_finite_bits(loss);
+    } else {
+        let weights = member * params.classes;
+        let smoothing = members[member].label_smoothing;
+        let even = smoothing / f32(params.classes);
+        let hit = 1.0 - smoothing;
+        var total = 0.0;
+        var weight = 0.0;
+        for (var j = 0u; j < params.classes; j += 1u) {
+            let w = class_weights[weights + j];
+            total += w * (outputs[base + j] - highest);
+            weight += w;
+        }
+        let own = hit * class_weights[weights + label];
+        let mass = own + even * weight;
+        loss = mass * loss - own * (outputs[base + label] - highest) - even * total;
+        finite = finite && is_finite_bits(loss);
+        loss *= steps[step_ix].loss_scale;
+        let scale = steps[step_ix].grad_scale;
+        for (var j = 0u; j < params.classes; j += 1u) {
+            let probability = exp(max(outputs[base + j] - highest, -80.0)) * inv_sum;
+            let q = even + select(0.0, hit, j == label);
+            d[base + j] = (probability * mass - q * class_weights[weights + j]) * scale;
+        }
     }
     samples[place] = vec2<f32>(
         select(DIVERGED, loss, finite),

@@ -7,11 +7,13 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Load, Random};
+use common::{Load, Random, Samples};
 use gpu_train::cpu::Cpu;
 use gpu_train::executor::Executor;
+use gpu_train::models::Sequential;
 use gpu_train::plan::{
-    Activation, Hyper, Loss, OptimizerKind, PassKind, Plan, Recorder, Spec, Value, pad4,
+    Activation, Batch, Hyper, Loss, OptimizerKind, PassKind, Plan, Recorder, Role, Spec, StepRow,
+    Value, pad4,
 };
 
 const INPUTS: usize = 5;
@@ -28,18 +30,26 @@ struct Setting {
     members: usize,
     loss: Loss,
     smoothing: f64,
+    /// Class weights that differ, and an optimiser step of more than this batch.
+    weighted: bool,
+    /// One f32 target a sample, of f32 samples.
+    regression: bool,
+    frozen: &'static [&'static str],
 }
 
 const PLAIN: Setting = Setting {
     members: 1,
     loss: Loss::CrossEntropy,
     smoothing: 0.0,
+    weighted: false,
+    regression: false,
+    frozen: &[],
 };
 
 /// A recorded model with its data, able to say its loss.
 struct Bench {
     cpu: Cpu<f64>,
-    valid: Vec<u32>,
+    steps: Vec<StepRow>,
 }
 
 impl Bench {
@@ -48,16 +58,18 @@ impl Bench {
         let spec = Spec {
             members: p,
             inputs: INPUTS,
-            classes: CLASSES,
+            classes: if setting.regression { 1 } else { CLASSES },
             n_samples: SAMPLES,
-            n_norm: 1,
-            norm_span: INPUTS,
             train_batch: BATCH,
             train_capacity: 1,
             eval_batch: BATCH,
             eval_capacity: 1,
             loss: setting.loss,
-            clips: false,
+            floats: setting.regression,
+            regression: setting.regression,
+            accumulates: setting.weighted,
+            frozen: setting.frozen.iter().map(|name| name.to_string()).collect(),
+            ..Spec::default()
         };
         let plan = Arc::new(Plan::record(&spec, model));
         let mut random = Random(7);
@@ -67,48 +79,88 @@ impl Bench {
                 label_smoothing: setting.smoothing * (1 + member) as f64,
                 dropout: plan.dropout.clone(),
                 seed: 11 + member as u64,
+                huber_delta: 0.57 + 0.9 * member as f64,
                 ..Hyper::new(OptimizerKind::Sgd)
             })
             .collect();
         // One batch is full and the next has a masked row.
         let valid: Vec<u32> = (0..p).map(|member| [3, 4, 2][member % 3]).collect();
         let pixels: Vec<u8> = (0..SAMPLES * INPUTS).map(|_| random.word() as u8).collect();
-        let labels: Vec<u32> = (0..SAMPLES).map(|_| random.below(CLASSES as u32)).collect();
+        let values: Vec<f32> = (0..SAMPLES * INPUTS).map(|_| random.signed()).collect();
+        let labels: Vec<u32> = (0..SAMPLES)
+            .map(|_| match setting.regression {
+                true => random.signed().to_bits(),
+                false => random.below(CLASSES as u32),
+            })
+            .collect();
+        let class_weights: Vec<f32> = (0..p * spec.classes)
+            .map(|_| match setting.weighted {
+                true => 1.5 + random.signed(),
+                false => 1.0,
+            })
+            .collect();
         let indices: Vec<u32> = (0..p * BATCH)
             .map(|_| random.below(SAMPLES as u32))
             .collect();
         let mut parameters = vec![0.0f32; p * plan.arena_len];
         for arena in parameters.chunks_exact_mut(plan.arena_len) {
             for param in &plan.params {
-                let values: Vec<f32> = (0..param.len()).map(|_| random.signed()).collect();
+                let draw = |_| match param.role {
+                    Role::RunningVar => 1.1 + random.signed(),
+                    _ => random.signed(),
+                };
+                let values: Vec<f32> = (0..param.len()).map(draw).collect();
                 param.pack(&values, arena);
             }
         }
+        let step = |member: usize| {
+            let valid = valid[member] as usize;
+            let samples = &indices[member * BATCH..][..valid];
+            let weight = |&sample: &u32| match setting.regression {
+                true => 1.0,
+                false => {
+                    let class = labels[sample as usize] as usize;
+                    f64::from(class_weights[member * CLASSES + class])
+                }
+            };
+            let weight: f64 = samples.iter().map(weight).sum();
+            let batch = Batch {
+                weight,
+                update_weight: weight * if setting.weighted { 1.7 } else { 1.0 },
+                ..Batch::whole(valid as u32, 1)
+            };
+            hypers[member].step(1, 0.0, &batch)
+        };
+        let steps: Vec<StepRow> = (0..p).map(step).collect();
         let mut cpu = Cpu::<f64>::new(plan, 1).expect("one thread");
         let load = Load {
-            pixels: &pixels,
+            samples: match setting.regression {
+                true => Samples::Floats(&values),
+                false => Samples::Bytes(&pixels),
+            },
             labels: &labels,
-            norm: [1.0 / 64.0, -2.0],
+            norm: match setting.regression {
+                true => [2.0, 0.25],
+                false => [1.0 / 64.0, 128.0],
+            },
+            class_weights: &class_weights,
             rows: &hypers.iter().map(Hyper::row).collect::<Vec<_>>(),
-            steps: &hypers
-                .iter()
-                .zip(&valid)
-                .map(|(hyper, &valid)| hyper.step(1, hyper.lr, valid))
-                .collect::<Vec<_>>(),
+            steps: &steps,
             indices: &indices,
             parameters: &parameters,
         };
         load.upload(&mut cpu, INPUTS);
-        Bench { cpu, valid }
+        Bench { cpu, steps }
     }
 
-    /// One step: the mean loss of each member. The parameters stay as they are.
+    /// One step: what each member's gradients are of. That is its mean loss, with the scales of its
+    /// samples as f32 has them, which a step table holds. The parameters stay as they are.
     fn losses(&mut self) -> Vec<f64> {
         self.cpu.submit(PassKind::Train, 0..1).expect("a step");
         let metrics = self.cpu.collect().expect("metrics").expect("one range");
-        let means = metrics.sums.iter().zip(&self.valid);
-        means
-            .map(|(sums, &valid)| sums[0] / f64::from(valid))
+        let steps = metrics.sums.iter().zip(&self.steps);
+        steps
+            .map(|(sums, step)| sums[0] / f64::from(step.loss_scale) * f64::from(step.grad_scale))
             .collect()
     }
 
@@ -121,15 +173,18 @@ impl Bench {
             losses.iter().all(|loss| *loss > 0.0),
             "{name}: losses {losses:?}"
         );
-        assert_eq!(
-            self.cpu.floats(plan.parameters),
-            before,
-            "{name}: lr is zero"
-        );
+        let after = self.cpu.floats(plan.parameters);
+        let arenas = after
+            .chunks(plan.arena_len)
+            .zip(before.chunks(plan.arena_len));
+        for (after, before) in arenas {
+            let trainable = ..plan.n_trainable;
+            assert_eq!(after[trainable], before[trainable], "{name}: lr is zero");
+        }
         let grads = self.cpu.floats(plan.grads).to_vec();
         let mut largest: f64 = 0.0;
         for member in 0..plan.members {
-            for param in &plan.params {
+            for param in plan.params.iter().filter(|param| param.trainable) {
                 for element in 0..param.len() {
                     let (row, col) = (element / param.cols, element % param.cols);
                     let at = member * plan.arena_len + param.offset + row * pad4(param.cols) + col;
@@ -162,7 +217,7 @@ impl Bench {
         );
         // Padding stays zero, or it would leak into products.
         let mut is_element = vec![false; plan.arena_len];
-        for param in &plan.params {
+        for param in plan.params.iter().filter(|param| param.trainable) {
             let ld = pad4(param.cols);
             for row in 0..param.rows {
                 let start = param.offset + row * ld;
@@ -172,7 +227,7 @@ impl Bench {
         for (at, grad) in grads.iter().enumerate() {
             assert!(
                 is_element[at % plan.arena_len] || *grad == 0.0,
-                "{name}: padding at {at}"
+                "{name}: padding, or what is frozen, at {at}"
             );
         }
     }
@@ -363,15 +418,21 @@ fn losses() {
         let x = rec.linear(input, "0", 6, Tanh);
         rec.linear(x, "1", CLASSES, Linear)
     };
-    for loss in [Loss::CrossEntropy, Loss::Mse] {
-        for smoothing in [0.0, 0.1] {
+    for loss in Loss::ALL {
+        for (smoothing, weighted) in [(0.0, false), (0.1, false), (0.0, true), (0.1, true)] {
             for members in [1, 3] {
                 let setting = Setting {
                     members,
                     loss,
                     smoothing,
+                    weighted,
+                    ..PLAIN
                 };
-                let name = format!("{}, smoothing {smoothing}, P = {members}", loss.name());
+                let weights = if weighted { ", weighted" } else { "" };
+                let name = format!(
+                    "{}, smoothing {smoothing}{weights}, P = {members}",
+                    loss.name()
+                );
                 check(&name, &setting, mlp);
             }
         }
@@ -379,11 +440,147 @@ fn losses() {
 }
 
 #[test]
+fn regression() {
+    for loss in [Loss::Mse, Loss::Mae, Loss::Huber] {
+        for members in [1, 3] {
+            let setting = Setting {
+                members,
+                loss,
+                regression: true,
+                ..PLAIN
+            };
+            let name = format!("regression, {}, P = {members}", loss.name());
+            check(&name, &setting, |rec, input| {
+                let x = rec.linear(input, "0", 6, Tanh);
+                rec.linear(x, "1", 1, Linear)
+            });
+        }
+    }
+}
+
+/// A population of three, so that members have four, three and two valid rows.
+const THREE: Setting = Setting {
+    members: 3,
+    ..PLAIN
+};
+
+#[test]
+fn batch_norm() {
+    check("batchnorm of a layer", &THREE, |rec, input| {
+        let x = rec.linear(input, "0", 6, Linear);
+        let x = rec.batch_norm(x, "1");
+        let x = rec.activation(x, Tanh);
+        rec.linear(x, "2", CLASSES, Linear)
+    });
+    check("batchnorm of an activation", &THREE, |rec, input| {
+        let x = rec.linear(input, "0", 7, Sigmoid);
+        let x = rec.batch_norm(x, "1");
+        rec.linear(x, "2", CLASSES, Linear)
+    });
+    check(
+        "batchnorm of the input and of the output",
+        &THREE,
+        |rec, input| {
+            let x = rec.batch_norm(input, "0");
+            let x = rec.linear(x, "1", CLASSES, Tanh);
+            rec.batch_norm(x, "2")
+        },
+    );
+    check("batchnorm beside its own input", &THREE, |rec, input| {
+        let x = rec.linear(input, "0", 6, Tanh);
+        let y = rec.batch_norm(x, "1");
+        let sum = rec.add(x, y);
+        rec.linear(sum, "2", CLASSES, Linear)
+    });
+    check("one batchnorm twice", &THREE, |rec, input| {
+        let x = rec.linear(input, "0", 6, Linear);
+        let x = rec.batch_norm(x, "1");
+        let x = rec.linear(x, "2", 6, Tanh);
+        let x = rec.batch_norm(x, "1");
+        rec.linear(x, "3", CLASSES, Linear)
+    });
+}
+
+#[test]
+fn layer_norm() {
+    check("layernorm of a layer", &THREE, |rec, input| {
+        let x = rec.linear(input, "0", 6, Linear);
+        let x = rec.layer_norm(x, "1");
+        let x = rec.activation(x, Tanh);
+        rec.linear(x, "2", CLASSES, Linear)
+    });
+    check(
+        "layernorm of the input and of the output",
+        &THREE,
+        |rec, input| {
+            let x = rec.layer_norm(input, "0");
+            let x = rec.linear(x, "1", CLASSES, Tanh);
+            rec.layer_norm(x, "2")
+        },
+    );
+    check(
+        "one layernorm twice, beside its own input",
+        &THREE,
+        |rec, input| {
+            let x = rec.linear(input, "0", 6, Sigmoid);
+            let y = rec.layer_norm(x, "1");
+            let sum = rec.add(x, y);
+            let x = rec.layer_norm(sum, "1");
+            rec.linear(x, "2", CLASSES, Linear)
+        },
+    );
+}
+
+/// The notation's residual blocks, nested.
+#[test]
+fn residual_blocks() {
+    let text = "linear:6,tanh,residual(layernorm,linear:8,gelu,residual(linear:8,sigmoid),linear:6),batchnorm";
+    let model = Sequential::parse(text, CLASSES).expect("layers");
+    check("residual blocks", &THREE, |rec, input| {
+        model.forward(rec, input)
+    });
+    let model = Sequential::parse("residual(linear:5,tanh),relu", CLASSES).expect("layers");
+    check("a block of the input", &PLAIN, |rec, input| {
+        model.forward(rec, input)
+    });
+}
+
+/// Frozen layers pass gradients on and get none; below the lowest layer that trains nothing is done.
+#[test]
+fn frozen_layers() {
+    let text = "linear:7,batchnorm,tanh,layernorm,linear:6,relu,residual(linear:6,batchnorm)";
+    let model = Sequential::parse(text, CLASSES).expect("layers");
+    for (frozen, backward) in [
+        (&["4"][..], 12),
+        (&["1", "3", "6.0"], 12),
+        (&["6.1", "7"], 12),
+        (&["0", "1", "3", "4"], 4),
+        (&["0", "1", "3", "4", "6"], 1),
+    ] {
+        let setting = Setting { frozen, ..THREE };
+        check(&format!("frozen {frozen:?}"), &setting, |rec, input| {
+            model.forward(rec, input)
+        });
+        let bench = Bench::new(&setting, |rec, input| model.forward(rec, input));
+        let plan = bench.cpu.plan();
+        let labels: Vec<&str> = plan
+            .train
+            .per_step
+            .iter()
+            .map(|d| d.label.as_str())
+            .collect();
+        let head = labels.iter().position(|label| *label == "cross-entropy");
+        let count = labels.len() - head.expect("a loss") - 2;
+        assert_eq!(count, backward, "frozen {frozen:?}: {labels:#?}");
+    }
+}
+
+#[test]
 fn a_population() {
     let setting = Setting {
         members: 3,
-        loss: Loss::CrossEntropy,
         smoothing: 0.05,
+        ..PLAIN
     };
     check("everything, P = 3", &setting, |rec, input| {
         let x = rec.linear(input, "0", 6, Gelu);

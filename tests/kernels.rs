@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gpu_train::cpu::Cpu;
 use gpu_train::gpu::{Device, Gpu, shader::SHADERS};
-use gpu_train::plan::{Activation, Epilogue, Kernel, Plan};
+use gpu_train::plan::{Activation, Epilogue, ErrorKind, Kernel, Plan};
 use gpu_train::verify::{self, Case, Outcome, Summary, Worst};
 
 /// Runs everything on a device; panics with every failing case.
@@ -170,9 +170,34 @@ fn mutants() -> Vec<(&'static str, &'static str, Kernel)> {
             p.eval = 1;
         }
     });
-    mutant("mse", "7x2", &|k| {
-        if let Kernel::Mse(p) = k {
+    mutant("gather", "f32 5x12, table of 3", &|k| {
+        if let Kernel::Gather(p) = k {
+            p.floats = 0;
+        }
+    });
+    mutant("softmax_xent", "7x2, weighted", &|k| {
+        if let Kernel::SoftmaxXent(p) = k {
+            p.eval = 1;
+        }
+    });
+    mutant("regression_loss", "squared 7x2", &|k| {
+        if let Kernel::RegressionLoss(p, ..) = k {
             *k = Kernel::SoftmaxXent(*p);
+        }
+    });
+    mutant("regression_loss", "absolute 7x2, weighted", &|k| {
+        if let Kernel::RegressionLoss(p, ..) = k {
+            p.eval = 1;
+        }
+    });
+    mutant("regression_loss", "huber of values 7x1", &|k| {
+        if let Kernel::RegressionLoss(_, error, _) = k {
+            *error = ErrorKind::Squared;
+        }
+    });
+    mutant("regression_loss", "absolute of values 130x1", &|k| {
+        if let Kernel::RegressionLoss(_, error, _) = k {
+            *error = ErrorKind::Huber;
         }
     });
     mutant("confusion", "65x10", &|k| {
@@ -193,6 +218,81 @@ fn mutants() -> Vec<(&'static str, &'static str, Kernel)> {
     mutant("optimizer", "adam 1024, l1, l2 and decay", &|k| {
         if let Kernel::Optimizer(p) = k {
             p.n_weights -= 64;
+        }
+    });
+    mutant("accumulate", "1024, adds", &|k| {
+        if let Kernel::Accumulate(p) = k {
+            p.n -= 64;
+        }
+    });
+    mutant("ema", "1024, step 7", &|k| {
+        if let Kernel::Ema(p) = k {
+            p.n -= 64;
+        }
+    });
+    mutant("ema", "1024, step 7, P = 3", &|k| {
+        if let Kernel::Ema(p) = k {
+            p.n += 64;
+        }
+    });
+    mutant("max_norm", "7x13, bound 0.25", &|k| {
+        if let Kernel::MaxNorm(p) = k {
+            p.rows -= 1;
+        }
+    });
+    mutant("max_norm", "3x300, bound 0.25, P = 3", &|k| {
+        if let Kernel::MaxNorm(p) = k {
+            p.offset += 4;
+        }
+    });
+    mutant("batch_norm", "67x6", &|k| {
+        if let Kernel::BatchNorm(p) = k {
+            p.running = 1;
+        }
+    });
+    mutant("batch_norm", "130x4, running", &|k| {
+        if let Kernel::BatchNorm(p) = k {
+            p.running = 0;
+        }
+    });
+    mutant("batch_norm", "7x13, P = 3", &|k| {
+        if let Kernel::BatchNorm(p) = k {
+            std::mem::swap(&mut p.mean_offset, &mut p.var_offset);
+        }
+    });
+    mutant("batch_norm_grad", "67x6", &|k| {
+        if let Kernel::BatchNormGrad(p) = k {
+            p.running = 1;
+        }
+    });
+    mutant("batch_norm_grad", "130x4, adds", &|k| {
+        if let Kernel::BatchNormGrad(p) = k {
+            p.adds = 0;
+        }
+    });
+    mutant("layer_norm", "5x261", &|k| {
+        if let Kernel::LayerNorm(p) = k {
+            p.cols -= 1;
+        }
+    });
+    mutant("layer_norm_grad", "7x13", &|k| {
+        if let Kernel::LayerNormGrad(p) = k {
+            p.cols -= 1;
+        }
+    });
+    mutant("layer_norm_grad", "67x6, adds", &|k| {
+        if let Kernel::LayerNormGrad(p) = k {
+            p.adds = 0;
+        }
+    });
+    mutant("layer_norm_grad", "130x4", &|k| {
+        if let Kernel::LayerNormGrad(p) = k {
+            std::mem::swap(&mut p.scale_offset, &mut p.shift_offset);
+        }
+    });
+    mutant("optimizer", "sgd 1024", &|k| {
+        if let Kernel::Optimizer(p) = k {
+            p.n += 64;
         }
     });
     mutants
@@ -230,6 +330,9 @@ fn swapped_buffers_are_refused() {
         ("activation_grad", "tanh 7x13", [0, 1]),
         ("matmul", "NN 8x32x8", [0, 2]),
         ("grad_norm", "1024 in 1 parts", [0, 1]),
+        ("ema", "1024, step 7", [0, 3]),
+        ("batch_norm_grad", "67x6", [0, 1]),
+        ("layer_norm_grad", "7x13", [0, 1]),
     ];
     for (name, label, [i, j]) in swaps {
         let case = case_named(name, label);
@@ -297,6 +400,18 @@ fn reduced_precision_is_refused() {
         for worst in judge(&case, &coarse, &device) {
             assert!(worst.ratio > 1.0, "{label}: {worst:?}");
         }
+    }
+}
+
+/// A difference and a product: neither executor may fuse them.
+#[test]
+fn gathered_inputs_are_equal_bit_for_bit() {
+    let device = common::require_device();
+    for case in verify::cases_of("gather") {
+        let mut gpu = Gpu::new(case.plan.clone(), device.clone()).expect("pipelines");
+        let mut cpu = Cpu::<f32>::new(case.plan.clone(), 0).expect("threads");
+        let on_gpu = case.run(&mut gpu).expect("gpu");
+        assert!(on_gpu == case.run(&mut cpu).expect("cpu"), "{}", case.label);
     }
 }
 

@@ -5,12 +5,14 @@ mod common;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::{Load, Random};
+use common::{Load, Random, Samples};
 use gpu_train::cpu::Cpu;
 use gpu_train::executor::{Executor, RangeMetrics};
 use gpu_train::gpu::{Device, Gpu};
 use gpu_train::models::Sequential;
-use gpu_train::plan::{Hyper, Loss, MemberRow, OptimizerKind, PassKind, Plan, Spec, StepRow};
+use gpu_train::plan::{
+    Batch, Hyper, Loss, MemberRow, OptimizerKind, PassKind, Plan, Spec, StepRow,
+};
 use gpu_train::verify;
 
 const INPUTS: usize = 61;
@@ -18,6 +20,9 @@ const CLASSES: usize = 5;
 const SAMPLES: usize = 150;
 const STEPS: usize = 5;
 const LAYERS: &str = "linear:33,relu,dropout:0.25,linear:18,gelu,dropout:0.5";
+
+/// The same with everything else that a layer can be.
+const NORMED: &str = "linear:33,batchnorm,relu,dropout:0.25,residual(layernorm,linear:18,gelu,dropout:0.5,linear:33)";
 
 /// Members that differ in everything that a row can say.
 fn hypers() -> [Hyper; 3] {
@@ -28,6 +33,8 @@ fn hypers() -> [Hyper; 3] {
             seed: 0x0123_4567_89AB_CDEF,
             label_smoothing: 0.1,
             clip_norm: 0.5,
+            max_norm: 0.9,
+            huber_delta: 0.3,
             weight_decay: 0.02,
             ..Hyper::new(OptimizerKind::Adamw)
         },
@@ -37,6 +44,7 @@ fn hypers() -> [Hyper; 3] {
             seed: 2,
             l1: 0.001,
             l2: 0.002,
+            max_norm: 1.2,
             ..Hyper::new(OptimizerKind::Nesterov)
         },
         Hyper {
@@ -55,6 +63,9 @@ fn hypers() -> [Hyper; 3] {
 struct Run {
     batch: usize,
     loss: Loss,
+    layers: &'static str,
+    /// Norms, residuals, class weights, accumulation, averages, bounded norms, a frozen layer.
+    full: bool,
     members: Vec<(usize, Hyper)>,
 }
 
@@ -63,7 +74,19 @@ impl Run {
         Run {
             batch,
             loss: Loss::CrossEntropy,
+            layers: LAYERS,
+            full: false,
             members: hypers.iter().cloned().enumerate().collect(),
+        }
+    }
+
+    /// A run with all that the plan can do.
+    fn full(batch: usize, hypers: &[Hyper], loss: Loss) -> Run {
+        Run {
+            loss,
+            layers: NORMED,
+            full: true,
+            ..Run::of(batch, hypers)
         }
     }
 
@@ -81,16 +104,23 @@ impl Run {
             inputs: INPUTS,
             classes: CLASSES,
             n_samples: SAMPLES,
-            n_norm: 1,
-            norm_span: INPUTS,
             train_batch: self.batch,
             train_capacity: STEPS,
             eval_batch: self.batch,
             eval_capacity: 1,
             loss: self.loss,
             clips: self.members.iter().any(|(_, hyper)| hyper.clip_norm > 0.0),
+            accumulates: self.full,
+            max_norm: self.full,
+            ema: self.full,
+            frozen: if self.full {
+                vec!["4.1".to_string()]
+            } else {
+                Vec::new()
+            },
+            ..Spec::default()
         };
-        let model = Sequential::parse(LAYERS, CLASSES).expect("layers");
+        let model = Sequential::parse(self.layers, CLASSES).expect("layers");
         Arc::new(Plan::record(&spec, |rec, input| model.forward(rec, input)))
     }
 
@@ -109,11 +139,31 @@ impl Run {
                     3 => self.batch - 1 - number,
                     _ => self.batch,
                 };
-                steps.push(hyper.step(step as u64 + 1, hyper.lr, valid as u32));
+                let mut batch = Batch::whole(valid as u32, step as u32 + 1);
+                if self.full {
+                    // Members go by pairs of batches, not all of them in step.
+                    batch.begins = (step + number) % 2 == 0;
+                    batch.applies = !batch.begins || step + 1 == STEPS;
+                    batch.weight = valid as f64 * (1.0 + 0.25 * *number as f64);
+                    batch.update_weight = 2.0 * batch.weight;
+                    batch.ema = [0.5, 0.9, 0.0][*number];
+                }
+                steps.push(hyper.step(step as u64 + 1, hyper.lr, &batch));
                 let mut random = Random((1 + step + 100 * number) as u64);
                 indices.extend((0..self.batch).map(|_| random.below(SAMPLES as u32)));
             }
         }
+        let weights: Vec<f32> = self
+            .members
+            .iter()
+            .flat_map(|(number, _)| {
+                let mut random = Random(500 + *number as u64);
+                std::array::from_fn::<f32, CLASSES, _>(|_| match self.full {
+                    true => 1.5 + random.signed(),
+                    false => 1.0,
+                })
+            })
+            .collect();
         let mut parameters = vec![0.0; self.members.len() * plan.arena_len];
         for ((number, _), arena) in self
             .members
@@ -127,9 +177,10 @@ impl Run {
             }
         }
         let load = Load {
-            pixels: &pixels,
+            samples: Samples::Bytes(&pixels),
             labels: &labels,
-            norm: [1.0 / 255.0, -0.5],
+            norm: [1.0 / 255.0, 127.5],
+            class_weights: &weights,
             rows: &rows,
             steps: &steps,
             indices: &indices,
@@ -151,7 +202,14 @@ impl Run {
         let mut tensors = Vec::new();
         for member in 0..p {
             let mut of_member = Vec::new();
-            for id in [plan.parameters, plan.state, plan.grads, plan.train.head] {
+            let averages = plan.averages.unwrap_or(plan.parameters);
+            for id in [
+                plan.parameters,
+                plan.state,
+                plan.grads,
+                plan.train.head,
+                averages,
+            ] {
                 let words = executor.download(id).expect("download");
                 let stretch = words.len() / p;
                 of_member.push(words[member * stretch..][..stretch].to_vec());
@@ -184,7 +242,7 @@ fn sums(metrics: RangeMetrics, range: Range<usize>) -> Vec<[u64; 2]> {
 struct Trained {
     /// \[P\]\[S\]
     metrics: Vec<Vec<[u64; 2]>>,
-    /// \[P\]: parameters, optimiser state, gradients and the gradient of the outputs.
+    /// \[P\]: parameters, optimiser state, gradients, the gradient of the outputs, averages.
     tensors: Vec<Vec<Vec<u32>>>,
     before: Vec<f32>,
 }
@@ -205,6 +263,7 @@ impl Trained {
             "optimiser state",
             "gradients",
             "gradient of outputs",
+            "averages of parameters",
         ];
         let pairs = self.tensors[member]
             .iter()
@@ -242,29 +301,40 @@ fn on_gpu(run: &Run, device: &Arc<Device>) -> Trained {
 }
 
 /// A population against each of its members alone.
-fn check_members(batch: usize, train: impl Fn(&Run) -> Trained, what: &str) {
-    let run = Run::of(batch, &hypers());
-    let together = train(&run);
+fn check_members(run: &Run, train: impl Fn(&Run) -> Trained, what: &str) {
+    let together = train(run);
     for member in 0..3 {
         assert!(
             together.moved(member),
             "{what}: member {member} learns nothing"
         );
         let alone = train(&run.alone(member));
-        alone.assert_same(0, &together, member, &format!("{what}, batch {batch}"));
+        alone.assert_same(
+            0,
+            &together,
+            member,
+            &format!("{what}, batch {}", run.batch),
+        );
     }
     assert!(together.tensors[0] != together.tensors[1]);
+}
+
+/// The plain run, and the full one with each loss.
+fn runs(batch: usize) -> Vec<Run> {
+    let full = Loss::ALL.map(|loss| Run::full(batch, &hypers(), loss));
+    std::iter::once(Run::of(batch, &hypers()))
+        .chain(full)
+        .collect()
 }
 
 #[test]
 fn a_member_is_the_same_alone_on_the_cpu() {
     for batch in [7, 33, 100] {
         for threads in [1, 2] {
-            check_members(
-                batch,
-                |run| on_cpu(run, threads),
-                &format!("{threads} threads"),
-            );
+            for run in runs(batch) {
+                let what = format!("{threads} threads");
+                check_members(&run, |run| on_cpu(run, threads), &what);
+            }
         }
     }
 }
@@ -273,7 +343,9 @@ fn a_member_is_the_same_alone_on_the_cpu() {
 fn a_member_is_the_same_alone_on_the_gpu() {
     let device = common::require_device();
     for batch in [7, 33, 100] {
-        check_members(batch, |run| on_gpu(run, &device), &device.info.name);
+        for run in runs(batch) {
+            check_members(&run, |run| on_gpu(run, &device), &device.info.name);
+        }
     }
 }
 
@@ -282,7 +354,8 @@ fn threads_do_not_change_bits() {
     for batch in [1, 16, 33, 100, 129] {
         // A lone member, whose rows are dealt out, and a population.
         let run = Run::of(batch.max(5), &hypers());
-        for run in [run.alone(1), run] {
+        let full = Run::full(batch.max(5), &hypers(), Loss::CrossEntropy);
+        for run in [run.alone(1), run, full.alone(2), full] {
             let one = on_cpu(&run, 1);
             for threads in [2, 3, 5] {
                 let many = on_cpu(&run, threads);
@@ -316,7 +389,7 @@ fn threads_do_not_change_the_bits_of_a_matrix_product() {
 #[test]
 fn two_gpu_runs_are_the_same() {
     let device = common::require_device();
-    let run = Run::of(33, &hypers());
+    let run = Run::full(33, &hypers(), Loss::CrossEntropy);
     let [a, b] = [on_gpu(&run, &device), on_gpu(&run, &device)];
     for member in 0..3 {
         a.assert_same(member, &b, member, "two runs");
@@ -327,10 +400,15 @@ fn two_gpu_runs_are_the_same() {
 }
 
 fn check_frozen(train: impl Fn(&Run) -> Trained) {
-    let together = train(&Run::of(33, &hypers()));
+    check_frozen_in(&train, |hypers| Run::of(33, hypers));
+    check_frozen_in(&train, |hypers| Run::full(33, hypers, Loss::Huber));
+}
+
+fn check_frozen_in(train: &impl Fn(&Run) -> Trained, run: impl Fn(&[Hyper]) -> Run) {
+    let together = train(&run(&hypers()));
     let mut frozen = hypers();
     frozen[1].active = false;
-    let without = train(&Run::of(33, &frozen));
+    let without = train(&run(&frozen));
     assert!(!without.moved(1), "a frozen member's parameters move");
     assert!(
         without.tensors[1][1].iter().all(|&word| word == 0),

@@ -72,11 +72,14 @@ macro_rules! offsets {
 
 #[test]
 fn tables_match_their_rust_structs() {
-    let step = offsets!(StepRow: valid, step, lr, step_size, inv_sqrt_bias2, decay);
+    let step = offsets!(
+        StepRow: valid, draw, lr, step_size, inv_sqrt_bias2, decay, grad_scale, loss_scale, begins,
+        applies, ema_rest,
+    );
     let member = offsets!(
         MemberRow: optimizer, active_flag, seed_lo, seed_hi, momentum, beta1, beta2,
         one_minus_beta1, one_minus_beta2, eps, alpha, one_minus_alpha, weight_decay, l1, l2,
-        clip_norm, label_smoothing, drop_threshold, drop_scale,
+        clip_norm, label_smoothing, huber_delta, max_norm, drop_threshold, drop_scale,
     );
     let mut seen = [0; 2];
     for shader in SHADERS {

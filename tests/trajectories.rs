@@ -5,12 +5,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::Load;
+use common::{Load, Samples};
 use gpu_train::cpu::Cpu;
-use gpu_train::executor::Executor;
+use gpu_train::executor::{Executor, words};
 use gpu_train::gpu::Gpu;
 use gpu_train::models::Sequential;
-use gpu_train::plan::{Hyper, Loss, OptimizerKind, PassKind, Plan, Spec, StepRow};
+use gpu_train::plan::{Batch, BufferId, Hyper, Loss, OptimizerKind, PassKind, Plan, Spec, StepRow};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -24,10 +24,39 @@ struct Problem {
     shape: [usize; 3],
     classes: usize,
     layers: String,
-    labels: Vec<u32>,
     batches: Vec<Vec<u32>>,
-    pixels: Vec<Vec<u8>>,
+    #[serde(flatten)]
+    data: Data,
     init: BTreeMap<String, Tensor>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Data {
+    Pictures {
+        labels: Vec<u32>,
+        pixels: Vec<Vec<u8>>,
+    },
+    /// Regression.
+    Values {
+        samples: Vec<Vec<f32>>,
+        targets: Vec<f32>,
+        scale: f32,
+        centre: f32,
+    },
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Data::Pictures { labels, .. } => labels.len(),
+            Data::Values { targets, .. } => targets.len(),
+        }
+    }
+
+    fn is_regression(&self) -> bool {
+        matches!(self, Data::Values { .. })
+    }
 }
 
 /// A weight or a bias, as nested lists.
@@ -58,6 +87,8 @@ struct Case {
     correct: Vec<f64>,
     #[serde(rename = "final")]
     last: BTreeMap<String, Tensor>,
+    average: Option<BTreeMap<String, Tensor>>,
+    eval_loss: f64,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +104,12 @@ struct Settings {
     l2: f64,
     clip_norm: f64,
     label_smoothing: f64,
+    huber_delta: f64,
+    max_norm: f64,
+    ema: f64,
+    accumulate: usize,
+    class_weights: Vec<f32>,
+    frozen: Vec<String>,
 }
 
 fn reference() -> Reference {
@@ -83,7 +120,7 @@ fn reference() -> Reference {
     let text = std::fs::read_to_string(path).expect("the reference is committed");
     let reference: Reference = serde_json::from_str(&text).expect("its format is known");
     assert!(
-        reference.cases.len() >= 24,
+        reference.cases.len() >= 47,
         "only {} cases",
         reference.cases.len()
     );
@@ -94,18 +131,22 @@ fn plan(case: &Case, problem: &Problem) -> Arc<Plan> {
     let inputs = problem.shape.iter().product();
     let batch = problem.batches.iter().map(Vec::len).max().expect("batches");
     let spec = Spec {
-        members: 1,
         inputs,
         classes: problem.classes,
-        n_samples: problem.labels.len(),
-        n_norm: 1,
-        norm_span: inputs,
+        n_samples: problem.data.len(),
         train_batch: batch,
         train_capacity: problem.batches.len(),
-        eval_batch: batch,
+        eval_batch: problem.data.len(),
         eval_capacity: 1,
+        floats: problem.data.is_regression(),
+        regression: problem.data.is_regression(),
+        accumulates: case.hyper.accumulate > 1,
+        max_norm: case.hyper.max_norm > 0.0,
+        ema: case.hyper.ema > 0.0,
+        frozen: case.hyper.frozen.clone(),
         loss: Loss::from_name(&case.loss).expect("a loss"),
         clips: case.hyper.clip_norm > 0.0,
+        ..Spec::default()
     };
     let model = Sequential::parse(&problem.layers, problem.classes).expect("layers");
     Arc::new(Plan::record(&spec, |rec, input| model.forward(rec, input)))
@@ -125,6 +166,8 @@ fn hyper(case: &Case) -> Hyper {
         l2: h.l2,
         clip_norm: h.clip_norm,
         label_smoothing: h.label_smoothing,
+        huber_delta: h.huber_delta,
+        max_norm: h.max_norm,
         ..Hyper::new(OptimizerKind::from_name(&case.opt).expect("an optimiser"))
     }
 }
@@ -134,6 +177,36 @@ fn hyper(case: &Case) -> Hyper {
 struct Tolerance {
     loss: f64,
     tensor: f64,
+}
+
+/// The step table: what each batch is of its optimiser step.
+fn steps(case: &Case, problem: &Problem, hyper: &Hyper) -> Vec<StepRow> {
+    let h = &case.hyper;
+    let weight = |batch: &[u32]| -> f64 {
+        let weights = batch.iter().map(|&sample| match &problem.data {
+            Data::Pictures { labels, .. } if !h.class_weights.is_empty() => {
+                f64::from(h.class_weights[labels[sample as usize] as usize])
+            }
+            _ => 1.0,
+        });
+        weights.sum()
+    };
+    let mut rows = Vec::new();
+    for (batches, t) in problem.batches.chunks(h.accumulate).zip(1..) {
+        let update_weight = batches.iter().map(|batch| weight(batch)).sum();
+        for (ix, batch) in batches.iter().enumerate() {
+            let batch = Batch {
+                weight: weight(batch),
+                update_weight,
+                begins: ix == 0,
+                applies: ix + 1 == batches.len(),
+                ema: h.ema,
+                ..Batch::whole(batch.len() as u32, rows.len() as u32)
+            };
+            rows.push(hyper.step(t, hyper.lr, &batch));
+        }
+    }
+    rows
 }
 
 /// Runs a case; the largest deviations as fractions of the tolerance (loss, tensor).
@@ -147,12 +220,7 @@ fn replay(
     let plan = Arc::new(executor.plan().clone());
     let n_steps = problem.batches.len();
     let hyper = hyper(case);
-    let steps: Vec<StepRow> = problem
-        .batches
-        .iter()
-        .zip(1..)
-        .map(|(batch, t)| hyper.step(t, hyper.lr, batch.len() as u32))
-        .collect();
+    let steps = steps(case, problem, &hyper);
     let mut indices = vec![0; n_steps * plan.train.batch];
     for (row, batch) in indices
         .chunks_exact_mut(plan.train.batch)
@@ -169,10 +237,36 @@ fn replay(
             .collect();
         param.pack(&values, &mut parameters);
     }
+    let (pixels, samples, labels, norm);
     let load = Load {
-        pixels: &problem.pixels.concat(),
-        labels: &problem.labels,
-        norm: [1.0 / 255.0, 0.0],
+        samples: match &problem.data {
+            Data::Pictures { pixels: rows, .. } => {
+                pixels = rows.concat();
+                Samples::Bytes(&pixels)
+            }
+            Data::Values { samples: rows, .. } => {
+                samples = rows.concat();
+                Samples::Floats(&samples)
+            }
+        },
+        labels: match &problem.data {
+            Data::Pictures { labels, .. } => {
+                norm = [1.0 / 255.0, 0.0];
+                labels
+            }
+            Data::Values {
+                targets,
+                scale,
+                centre,
+                ..
+            } => {
+                norm = [*scale, *centre];
+                labels = targets.iter().map(|t| t.to_bits()).collect::<Vec<u32>>();
+                &labels
+            }
+        },
+        norm,
+        class_weights: &case.hyper.class_weights,
         rows: &[hyper.row()],
         steps: &steps,
         indices: &indices,
@@ -192,30 +286,74 @@ fn replay(
             "{}: step {step}: the loss on {name} is {loss}, the reference has {want}: off by {off:.2e} of it",
             case.name
         );
-        assert_eq!(
-            sums[1], case.correct[step],
-            "{}: step {step} on {name}: correct",
-            case.name
+        // Squared errors, in regression: twice a residual's relative error.
+        let off = (sums[1] - case.correct[step]).abs() / case.correct[step].max(1.0);
+        let allowed = match problem.data.is_regression() {
+            true => 4.0 * tolerance.loss,
+            false => 0.0,
+        };
+        assert!(
+            off <= allowed,
+            "{}: step {step} on {name}: {} correct, or squared error, for {}",
+            case.name,
+            sums[1],
+            case.correct[step]
         );
     }
-    let arena = common::download(executor, plan.parameters);
-    for param in &plan.params {
-        let want = case.last[&param.name].values();
-        let got = param.unpack(&arena);
-        assert_eq!(got.len(), want.len());
-        let scale = want.iter().fold(1.0f64, |m, x| m.max(x.abs()));
-        for (ix, (&got, &want)) in got.iter().zip(&want).enumerate() {
-            let off = (f64::from(got) - want).abs() / scale;
-            worst.1 = worst.1.max(off / tolerance.tensor);
-            assert!(
-                off <= tolerance.tensor,
-                "{}: {}[{ix}] on {name} is {got}, the reference has {want}: off by {off:.2e}",
-                case.name,
-                param.name
-            );
+    let mut compare = |id: BufferId, reference: &BTreeMap<String, Tensor>| {
+        let arena = common::download(executor, id);
+        assert_eq!(reference.len(), plan.params.len());
+        for param in &plan.params {
+            let want = reference[&param.name].values();
+            let got = param.unpack(&arena);
+            assert_eq!(got.len(), want.len());
+            let scale = want.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+            for (ix, (&got, &want)) in got.iter().zip(&want).enumerate() {
+                let off = (f64::from(got) - want).abs() / scale;
+                worst.1 = worst.1.max(off / tolerance.tensor);
+                assert!(
+                    off <= tolerance.tensor,
+                    "{}: {}[{ix}] on {name} is {got}, the reference has {want}: off by {off:.2e}",
+                    case.name,
+                    param.name
+                );
+            }
         }
+    };
+    compare(plan.parameters, &case.last);
+    assert_eq!(plan.averages.is_some(), case.average.is_some());
+    if let (Some(id), Some(reference)) = (plan.averages, &case.average) {
+        compare(id, reference);
     }
+    let loss = evaluate(executor, problem.data.len());
+    let off = (loss - case.eval_loss).abs() / case.eval_loss;
+    worst.0 = worst.0.max(off / tolerance.loss);
+    assert!(
+        off <= tolerance.loss,
+        "{}: the evaluation's loss on {name} is {loss}, the reference has {}: off by {off:.2e} of it",
+        case.name,
+        case.eval_loss
+    );
     worst
+}
+
+/// The mean loss of all samples, by the evaluation pass.
+fn evaluate(executor: &mut impl Executor, n_samples: usize) -> f64 {
+    let plan = Arc::new(executor.plan().clone());
+    let indices: Vec<u32> = (0..n_samples as u32).collect();
+    let steps = [StepRow {
+        valid: n_samples as u32,
+        ..StepRow::default()
+    }];
+    executor
+        .upload(plan.eval.indices, 0, &indices)
+        .expect("upload");
+    executor
+        .upload(plan.eval.steps, 0, words(&steps))
+        .expect("upload");
+    executor.submit(PassKind::Eval, 0..1).expect("a step");
+    let metrics = executor.collect().expect("metrics").expect("one range");
+    metrics.sums[0][0] / n_samples as f64
 }
 
 fn report(name: &str, worst: &[(f64, f64)]) {

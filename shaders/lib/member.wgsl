@@ -17,6 +17,8 @@ struct Member {
     l2: f32,
     clip_norm: f32,
     label_smoothing: f32,
+    huber_delta: f32,
+    max_norm: f32,
     drop_threshold: array<u32, 8>,
     drop_scale: array<f32, 8>,
 }

@@ -24,7 +24,7 @@ pub fn dropout<T: Real>(
         // The counter addresses the row's groups of four columns, so that padding draws nothing.
         for (group, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
             let element = (row_in_batch * (ld / 4) + group) as u32;
-            let draws = philox([element, steps[member].step, p.op, 0], key);
+            let draws = philox([element, steps[member].draw, p.op, 0], key);
             for ((y, &x), draw) in y.iter_mut().zip(x).zip(draws) {
                 *y = if draw >= threshold {
                     x * scale

@@ -1,5 +1,5 @@
-//! Collects a batch: u8 pixels by an index list, normalised by each member's table. Rows past the
-//! valid count are zeros, so that they contribute nothing to any gradient.
+//! Collects a batch: u8 or f32 samples by an index list, normalised by each member's table. Rows
+//! past the valid count are zeros, so that they contribute nothing to any gradient.
 
 use super::Real;
 use super::parallel::for_rows;
@@ -14,27 +14,45 @@ pub fn gather<T: Real>(
     x: &mut [T],
 ) {
     let (batch, cols, ld) = (p.batch as usize, p.cols as usize, p.ld as usize);
-    let (n_norm, span) = (p.n_norm as usize, p.norm_span as usize);
-    let row_bytes = p.row_words as usize * 4;
-    let pixels: &[u8] = bytemuck::cast_slice(pixels);
+    let row_words = p.row_words as usize;
     for_rows(x, ld, |row, x| {
         let (member, b) = (row / batch, row % batch);
         if b >= steps[member].valid as usize {
             x.fill(T::ZERO);
             return;
         }
+        let n_norm = p.n_norm as usize;
         let table = &norm[member * n_norm * 2..][..n_norm * 2];
-        let source = &pixels[indices[row] as usize * row_bytes..][..cols];
-        if n_norm == 1 {
-            let (scale, shift) = (table[0], table[1]);
-            for (x, &pixel) in x.iter_mut().zip(source) {
-                *x = T::from_f32(f32::from(pixel)) * scale + shift;
-            }
+        let words = &pixels[indices[row] as usize * row_words..][..row_words];
+        if p.floats == 0 {
+            let bytes: &[u8] = bytemuck::cast_slice(words);
+            normalise(p, table, &bytes[..cols], x, f32::from);
         } else {
-            for (j, (x, &pixel)) in x.iter_mut().zip(source).enumerate() {
-                let entry = (j / span) % n_norm;
-                *x = T::from_f32(f32::from(pixel)) * table[2 * entry] + table[2 * entry + 1];
-            }
+            normalise(p, table, &words[..cols], x, f32::from_bits);
         }
     });
+}
+
+/// x = (sample - centre) * scale.
+#[inline(always)]
+fn normalise<T: Real, S: Copy>(
+    p: &Gather,
+    table: &[T],
+    samples: &[S],
+    x: &mut [T],
+    value: impl Fn(S) -> f32,
+) {
+    let (n_norm, span) = (p.n_norm as usize, p.norm_span as usize);
+    if n_norm == 1 {
+        let (scale, centre) = (table[0], table[1]);
+        for (x, &sample) in x.iter_mut().zip(samples) {
+            *x = (T::from_f32(value(sample)) - centre) * scale;
+        }
+    } else {
+        for (j, (x, &sample)) in x.iter_mut().zip(samples).enumerate() {
+            let entry = (j / span) % n_norm;
+            let (scale, centre) = (table[2 * entry], table[2 * entry + 1]);
+            *x = (T::from_f32(value(sample)) - centre) * scale;
+        }
+    }
 }

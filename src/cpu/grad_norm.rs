@@ -15,13 +15,14 @@ pub fn grad_norm<T: Real>(
     partials: &mut [T],
 ) {
     let (n, span) = (p.n as usize, p.span as usize * 4);
+    let stride = p.stride as usize;
     let n_partials = p.n_partials as usize;
     partials.par_iter_mut().enumerate().for_each(|(ix, out)| {
         let (member, part) = (ix / n_partials, ix % n_partials);
         let range = part * span..((part + 1) * span).min(n);
         let mut sum = T::ZERO;
         for i in range {
-            let at = member * n + i;
+            let at = member * stride + i;
             let is_weight = i < p.n_weights as usize;
             let g = penalised(&members[member], parameters[at], grads[at], is_weight);
             sum += g * g;

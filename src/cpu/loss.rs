@@ -1,57 +1,79 @@
-//! What the two loss heads share: walking the valid rows of a batch.
+//! What the two loss heads share: their tables, and walking the valid rows of a batch.
 
 use super::Real;
 use crate::plan::{LossHead, MemberRow, StepRow};
+
+/// What a loss head reads beside its parameters.
+pub struct Tables<'a, T> {
+    /// Raw outputs \[P, B, ld\].
+    pub outputs: &'a [T],
+    /// Class numbers, or f32 bits of targets \[N\].
+    pub labels: &'a [u32],
+    /// This step's \[P, B\].
+    pub indices: &'a [u32],
+    /// \[P\]
+    pub members: &'a [MemberRow],
+    /// This step's \[P\].
+    pub steps: &'a [StepRow],
+    /// \[P, C\]
+    pub class_weights: &'a [T],
+}
 
 /// One valid row of a batch.
 pub struct Row<'a, T> {
     /// Raw outputs \[C\].
     pub outputs: &'a [T],
-    pub label: usize,
-    /// The training loss is smoothed, the evaluation loss is not.
-    pub smoothing: T,
-    pub n_valid: T,
+    /// A class number, or the f32 bits of a target.
+    pub label: u32,
+    pub member: &'a MemberRow,
+    /// Class weights \[C\]; `None` in evaluation, which knows neither weights nor smoothing.
+    pub weights: Option<&'a [T]>,
+    pub grad_scale: T,
 }
 
-/// Calls `f(row, d)` for every valid row, `d` \[C\] being its stretch of the head's output; stores
-/// (loss, correct) of each sample. Rows past the valid count become zeros.
-#[allow(clippy::too_many_arguments)]
+/// Calls `f(row, d)` for every valid row, `d` \[C\] being its stretch of the head's output; `f`
+/// returns the two numbers of the sample's metrics, the weighted loss first. Rows past the valid
+/// count become zeros.
 pub fn for_samples<T: Real>(
     p: &LossHead,
-    outputs: &[T],
-    labels: &[u32],
-    indices: &[u32],
-    members: &[MemberRow],
-    steps: &[StepRow],
+    tables: &Tables<T>,
     d: &mut [T],
     samples: &mut [T],
-    f: impl Fn(&Row<T>, &mut [T]) -> T + Sync,
+    f: impl Fn(&Row<T>, &mut [T]) -> [T; 2] + Sync,
 ) {
     let (batch, classes, ld) = (p.batch as usize, p.classes as usize, p.ld as usize);
-    let valid = |row: usize| row % batch < steps[row / batch].valid as usize;
-    let row_of = |row: usize| Row {
-        outputs: &outputs[row * ld..][..classes],
-        label: labels[indices[row] as usize] as usize,
-        smoothing: match p.eval {
-            0 => T::from_f32(members[row / batch].label_smoothing),
-            _ => T::ZERO,
-        },
-        n_valid: T::from_f32(steps[row / batch].valid as f32),
-    };
     for (row, pair) in samples.chunks_exact_mut(2).enumerate() {
-        let mut loss = T::ZERO;
-        let mut correct = T::ZERO;
+        let member = row / batch;
+        let step = &tables.steps[member];
         let d = &mut d[row * ld..][..ld];
-        if valid(row) {
-            let row = row_of(row);
-            loss = f(&row, &mut d[..classes]);
-            if argmax(row.outputs) == row.label {
-                correct = T::ONE;
-            }
-        } else {
+        if row % batch >= step.valid as usize {
             d.fill(T::ZERO);
+            pair.fill(T::ZERO);
+            continue;
         }
-        pair.copy_from_slice(&[loss, correct]);
+        let train = p.eval == 0;
+        let weights = &tables.class_weights[member * classes..][..classes];
+        let row = Row {
+            outputs: &tables.outputs[row * ld..][..classes],
+            label: tables.labels[tables.indices[row] as usize],
+            member: &tables.members[member],
+            weights: train.then_some(weights),
+            grad_scale: T::from_f32(step.grad_scale),
+        };
+        let [mut loss, other] = f(&row, &mut d[..classes]);
+        if train {
+            loss = loss * T::from_f32(step.loss_scale);
+        }
+        pair.copy_from_slice(&[loss, other]);
+    }
+}
+
+/// 1 where the largest output, the first among equals, is the label's.
+pub fn is_correct<T: Real>(outputs: &[T], label: u32) -> T {
+    if argmax(outputs) == label as usize {
+        T::ONE
+    } else {
+        T::ZERO
     }
 }
 

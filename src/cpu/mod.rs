@@ -2,21 +2,28 @@
 //!
 //! At f32 it is the rival that the GPU is timed against; at f64 it is the oracle that judges it.
 
+mod accumulate;
 mod activation;
 mod activation_grad;
 mod add;
+mod batch_norm;
+mod batch_norm_grad;
 mod confusion;
 mod dropout;
+mod ema;
 mod gather;
 mod grad_norm;
+mod layer_norm;
+mod layer_norm_grad;
 mod loss;
 mod matmul;
-mod mse;
+mod max_norm;
 mod optimizer;
 mod parallel;
 pub mod philox;
 mod real;
 mod reduce_metrics;
+mod regression_loss;
 mod softmax_xent;
 
 use std::collections::VecDeque;
@@ -95,11 +102,11 @@ impl<T: Real> Cpu<T> {
         let take = |storage: &mut [Storage<T>], id: &BufferId| {
             std::mem::replace(&mut storage[id.0], Storage::Words(Vec::new()))
         };
-        let mut first = take(storage, &outputs[0]);
-        let mut second = match outputs.get(1) {
+        let mut taken = [0, 1, 2].map(|ix| match outputs.get(ix) {
             Some(id) => take(storage, id),
             None => Storage::Words(Vec::new()),
-        };
+        });
+        let [first, second, third] = &mut taken;
         {
             let f = |ix: usize| floats(storage, inputs[ix]);
             let u = |ix: usize| words(storage, inputs[ix]);
@@ -134,23 +141,24 @@ impl<T: Real> Cpu<T> {
                 Kernel::Dropout(p) => {
                     dropout::dropout(p, f(0), rows(1), steps(2), first.floats_mut());
                 }
-                Kernel::SoftmaxXent(p) | Kernel::Mse(p) => {
-                    let head = match dispatch.kernel {
-                        Kernel::Mse(_) => mse::mse,
-                        _ => softmax_xent::softmax_xent,
+                Kernel::SoftmaxXent(p) | Kernel::RegressionLoss(p, ..) => {
+                    let tables = loss::Tables {
+                        outputs: f(0),
+                        labels: u(1),
+                        indices: indices(2, p.batch),
+                        members: rows(3),
+                        steps: steps(4),
+                        class_weights: f(5),
                     };
+                    let d = first.floats_mut();
                     let len = members * p.batch as usize * 2;
                     let samples = &mut second.floats_mut()[slot * len..][..len];
-                    head(
-                        p,
-                        f(0),
-                        u(1),
-                        indices(2, p.batch),
-                        rows(3),
-                        steps(4),
-                        first.floats_mut(),
-                        samples,
-                    );
+                    match dispatch.kernel {
+                        Kernel::RegressionLoss(_, error, targets) => {
+                            regression_loss::regression_loss(p, error, targets, &tables, d, samples)
+                        }
+                        _ => softmax_xent::softmax_xent(p, &tables, d, samples),
+                    }
                 }
                 Kernel::Confusion(p) => confusion::confusion(
                     p,
@@ -175,11 +183,46 @@ impl<T: Real> Cpu<T> {
                     first.floats_mut(),
                     second.floats_mut(),
                 ),
+                Kernel::Accumulate(p) => {
+                    accumulate::accumulate(p, f(0), steps(1), first.floats_mut());
+                }
+                Kernel::Ema(p) => ema::ema(p, f(0), rows(1), steps(2), first.floats_mut()),
+                Kernel::MaxNorm(p) => max_norm::max_norm(p, rows(0), steps(1), first.floats_mut()),
+                Kernel::BatchNorm(p) => batch_norm::batch_norm(
+                    p,
+                    f(0),
+                    rows(1),
+                    steps(2),
+                    first.floats_mut(),
+                    second.floats_mut(),
+                    third.floats_mut(),
+                ),
+                Kernel::BatchNormGrad(p) => batch_norm_grad::batch_norm_grad(
+                    p,
+                    f(0),
+                    f(1),
+                    f(2),
+                    steps(3),
+                    f(4),
+                    first.floats_mut(),
+                    second.floats_mut(),
+                ),
+                Kernel::LayerNorm(p) => {
+                    layer_norm::layer_norm(p, f(0), f(1), first.floats_mut(), second.floats_mut());
+                }
+                Kernel::LayerNormGrad(p) => layer_norm_grad::layer_norm_grad(
+                    p,
+                    f(0),
+                    f(1),
+                    f(2),
+                    f(3),
+                    first.floats_mut(),
+                    second.floats_mut(),
+                ),
             }
         }
-        storage[outputs[0].0] = first;
-        if let Some(id) = outputs.get(1) {
-            storage[id.0] = second;
+        for (id, storage_of) in outputs.iter().zip(taken) {
+            storage[id.0] = storage_of;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One update of every parameter: penalties, clipping, decay, moments and step in one pass.
+//! One update of all that trains: penalties, clipping, decay, moments and step in one pass.
 //!
 //! g = data gradient + l1 sign(w) + 2 l2 w over weights; g *= min(1, c / (norm + 1e-6)); then the
 //! optimiser's own decay (decoupled for AdamW, added to g elsewhere); then its moments and step.
@@ -38,19 +38,21 @@ pub fn optimizer<T: Real>(
     parameters: &mut [T],
 ) {
     let (n, n_weights) = (p.n as usize, p.n_weights as usize);
+    let stride = p.stride as usize;
     for (member, ((w, state), row)) in parameters
-        .chunks_exact_mut(n)
-        .zip(state.chunks_exact_mut(2 * n))
+        .chunks_exact_mut(stride)
+        .zip(state.chunks_exact_mut(2 * stride))
         .zip(members)
         .enumerate()
     {
-        if row.active_flag == 0 {
+        let step = &steps[member];
+        if row.active_flag == 0 || step.applies == 0 {
             continue;
         }
-        let g = &grads[member * n..][..n];
+        let g = &grads[member * stride..][..n];
         let clip = clip_factor(p, row, member, partials);
-        let (m, v) = state.split_at_mut(n);
-        let step = &steps[member];
+        let (m, v) = state.split_at_mut(stride);
+        let (w, m, v) = (&mut w[..n], &mut m[..n], &mut v[..n]);
         w.par_chunks_mut(CHUNK)
             .zip(m.par_chunks_mut(CHUNK))
             .zip(v.par_chunks_mut(CHUNK))

@@ -55,6 +55,14 @@ impl Device {
         }))
     }
 
+    /// The most bytes that one of a plan's buffers may have.
+    pub fn largest_buffer(&self) -> u64 {
+        let limits = self.device.limits();
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
+    }
+
     /// The first error since the device was opened.
     pub fn check(&self) -> Result<()> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,7 @@
 //! number of members or on a timing, so that a member's bits are the same in any population.
 
 use super::shader::Shader;
-use crate::plan::{Epilogue, Kernel, Orientation};
+use crate::plan::{Epilogue, Kernel, Orientation, Targets};
 use crate::{Error, Result};
 
 /// Groups that one axis of a grid may have, on every WebGPU device.
@@ -54,6 +54,12 @@ pub fn fold(groups: u64) -> Result<[u32; 2]> {
 /// An element-wise grid over `items` invocations, with `z` groups deep.
 fn flat(items: u64, z: u32) -> Result<Grid> {
     let [x, y] = fold(items.div_ceil(u64::from(LANES)))?;
+    Ok(Grid::Fixed([x, y, z]))
+}
+
+/// `groups` workgroups, `z` deep.
+fn deep(groups: u64, z: u32) -> Result<Grid> {
+    let [x, y] = fold(groups)?;
     Ok(Grid::Fixed([x, y, z]))
 }
 
@@ -111,13 +117,29 @@ pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result
         }
         Kernel::Add(p) => flat(wide(p.rows, p.ld / 4) * u64::from(members), 1)?,
         Kernel::Dropout(p) => flat(wide(p.rows, p.ld / 4) * u64::from(members), 1)?,
-        Kernel::SoftmaxXent(p) | Kernel::Mse(p) => flat(wide(p.members, p.batch), 1)?,
+        Kernel::SoftmaxXent(p) => flat(wide(p.members, p.batch), 1)?,
+        Kernel::RegressionLoss(p, error, targets) => {
+            constants = vec![
+                ("ERROR", f64::from(*error as u32)),
+                ("VALUES", f64::from(u32::from(*targets == Targets::Values))),
+            ];
+            flat(wide(p.members, p.batch), 1)?
+        }
         Kernel::Confusion(p) => flat(wide(p.members, p.batch), 1)?,
         Kernel::ReduceMetrics(p) => Grid::PerStep(p.members),
         Kernel::GradNorm(p) => Grid::Fixed([p.n_partials, members, 1]),
         Kernel::Optimizer(p) => {
             constants = vec![("CLIP", f64::from(u32::from(p.n_partials > 0)))];
             flat(u64::from(p.n / 4), members)?
+        }
+        Kernel::Accumulate(p) => flat(u64::from(p.n / 4), members)?,
+        Kernel::Ema(p) => flat(u64::from(p.stride / 4), members)?,
+        Kernel::MaxNorm(p) => deep(u64::from(p.rows), members)?,
+        Kernel::BatchNorm(p) | Kernel::BatchNormGrad(p) => deep(u64::from(p.ld / 4), members)?,
+        Kernel::LayerNorm(p) => deep(u64::from(p.rows), members)?,
+        Kernel::LayerNormGrad(p) => {
+            let columns = p.trains * (p.ld / 4);
+            deep(u64::from(p.rows) + u64::from(columns), members)?
         }
     };
     Ok(Lowered {

@@ -197,10 +197,7 @@ impl Gpu {
 }
 
 fn make_buffers(plan: &Plan, device: &Device) -> Result<Vec<wgpu::Buffer>> {
-    let limits = device.device.limits();
-    let limit = limits
-        .max_storage_buffer_binding_size
-        .min(limits.max_buffer_size);
+    let limit = device.largest_buffer();
     let memory = device
         .device
         .push_error_scope(wgpu::ErrorFilter::OutOfMemory);

@@ -6,6 +6,7 @@
 //! linear layer alone, the derivative is applied in that layer's backward matrix product, and the
 //! gradient that reaches the activation is already the one of its input.
 
+use super::recorder::Shared;
 use super::*;
 
 pub(super) enum Node {
@@ -29,6 +30,21 @@ pub(super) enum Node {
         b: Value,
         c: Value,
     },
+    /// `scale`: the index of gamma, which stands for beta, too.
+    BatchNorm {
+        x: Value,
+        y: Value,
+        norm: BatchNorm,
+        stats: BufferId,
+        scale: usize,
+    },
+    LayerNorm {
+        x: Value,
+        y: Value,
+        norm: LayerNorm,
+        stats: BufferId,
+        scale: usize,
+    },
 }
 
 /// The gradient of a value, as far as it has been gathered.
@@ -44,9 +60,12 @@ struct Gradient {
 struct Gradients(Vec<Option<Gradient>>);
 
 impl Recorder {
-    /// Records the backward half: from the gradient of `y`, in `dy`, to all parameters.
+    /// Records the backward half: from the gradient of `y`, in `dy`, to all parameters that train.
     pub(super) fn backward(&mut self, y: Value, dy: BufferId) {
         let mut grads = Gradients(vec![None; self.values.len()]);
+        if !self.values[y.0].needs_grad {
+            return;
+        }
         grads.0[y.0] = Some(Gradient {
             buffer: dy,
             owned: false,
@@ -59,7 +78,9 @@ impl Recorder {
                     let Some(dz) = self.before_activation(&mut grads, y) else {
                         continue;
                     };
-                    self.weight_grad(x, y, weight, bias, dz, &mut has_grad);
+                    if self.params[weight].trainable {
+                        self.weight_grad(x, y, weight, bias, dz, &mut has_grad);
+                    }
                     if self.values[x.0].needs_grad {
                         self.input_grad(x, y, weight, dz, &mut grads);
                     }
@@ -87,6 +108,56 @@ impl Recorder {
                         self.pass_on(&mut grads, a, dc.buffer, false);
                         self.pass_on(&mut grads, b, dc.buffer, false);
                     }
+                }
+                Node::BatchNorm {
+                    x,
+                    y,
+                    mut norm,
+                    stats,
+                    scale,
+                } => {
+                    let Some(dy) = grads.0[y.0].take() else {
+                        continue;
+                    };
+                    norm.adds = u32::from(std::mem::replace(&mut has_grad[scale], true));
+                    let (label, cols) = self.grad_label(x);
+                    let dx = self.matrix(&label, cols);
+                    let Shared {
+                        parameters,
+                        grads: arena,
+                        ..
+                    } = self.shared();
+                    let x_buffer = self.values[x.0].buffer;
+                    let operands = [
+                        dy.buffer, x_buffer, stats, self.steps, parameters, dx, arena,
+                    ];
+                    let label = "batchnorm, backward".to_string();
+                    self.dispatch(Kernel::BatchNormGrad(norm), &operands, label);
+                    self.pass_on(&mut grads, x, dx, true);
+                }
+                Node::LayerNorm {
+                    x,
+                    y,
+                    mut norm,
+                    stats,
+                    scale,
+                } => {
+                    let Some(dy) = grads.0[y.0].take() else {
+                        continue;
+                    };
+                    norm.adds = u32::from(std::mem::replace(&mut has_grad[scale], true));
+                    let (label, cols) = self.grad_label(x);
+                    let dx = self.matrix(&label, cols);
+                    let Shared {
+                        parameters,
+                        grads: arena,
+                        ..
+                    } = self.shared();
+                    let x_buffer = self.values[x.0].buffer;
+                    let operands = [dy.buffer, x_buffer, stats, parameters, dx, arena];
+                    let label = "layernorm, backward".to_string();
+                    self.dispatch(Kernel::LayerNormGrad(norm), &operands, label);
+                    self.pass_on(&mut grads, x, dx, true);
                 }
             }
         }

@@ -16,6 +16,12 @@ pub fn pad4(cols: usize) -> usize {
     cols.next_multiple_of(4)
 }
 
+/// What a normalisation adds to a variance before its root is taken; PyTorch's default.
+pub const NORM_EPS: f64 = 1e-5;
+
+/// The part of a batch's statistics that batch normalisation's running ones take; PyTorch's default.
+pub const NORM_MOMENTUM: f64 = 0.1;
+
 /// Declares a parameter block: a `Params` uniform of u32 fields whose WGSL twin has the same
 /// fields in the same order (a test walks the shaders and compares).
 macro_rules! params {
@@ -32,8 +38,9 @@ macro_rules! params {
 }
 
 params! {
-    /// x\[p,b,j\] = pixel\[index\[s,p,b\], j\] * scale\[p,j'\] + shift\[p,j'\], zero where b >= valid.
-    /// Buffers: pixels (u8, four to a word), indices, steps, norm, x.
+    /// x\[p,b,j\] = (sample\[index\[s,p,b\], j\] - centre\[p,j'\]) * scale\[p,j'\], zero where
+    /// b >= valid. A difference and a product, which no compiler fuses: both executors make the same
+    /// bits. Buffers: pixels (u8, four to a word, or f32), indices, steps, norm, x.
     Gather {
         members,
         batch,
@@ -46,6 +53,8 @@ params! {
         n_norm,
         /// Neighbouring columns that share an entry (the pixels of a channel).
         norm_span,
+        /// 1 where a word of `pixels` is one f32 sample, 0 where it is four u8 samples.
+        floats,
     }
 
     /// C = A * B in one of three orientations ([`Orientation`]), m x n with k products each.
@@ -87,15 +96,16 @@ params! {
         op,
     }
 
-    /// A loss head over raw outputs \[P, B, C\]. Buffers: outputs, labels, indices, rows, steps, d,
-    /// samples. `d` is the gradient (train) or the prediction (eval); `samples`\[s,p,b\] is
-    /// (loss, correct).
+    /// A loss head over raw outputs \[P, B, C\]. Buffers: outputs, labels, indices, rows, steps,
+    /// class weights, d, samples. `d` is the gradient (train) or the prediction (eval);
+    /// `samples`\[s,p,b\] is (loss, correct), for regression (loss, squared error).
     LossHead {
         members,
         batch,
         classes,
         ld,
-        /// 0 trains: d is the gradient, smoothing acts. 1 evaluates: d is the prediction.
+        /// 0 trains: d is the gradient, smoothing and class weights act. 1 evaluates: d is the
+        /// prediction.
         eval,
     }
 
@@ -109,22 +119,71 @@ params! {
     /// Partial sums of g^2 per member, g with its L1 and L2 terms. Buffers: parameters, grads,
     /// rows, partials.
     GradNorm {
-        /// Elements of one member's arena.
+        /// Elements that train: the first stretch of one member's arena.
         n,
         /// Elements that L1 and L2 act on: the weights, which come first.
         n_weights,
         n_partials,
         /// `vec4`s that one partial covers.
         span,
+        /// Elements of one member's arena.
+        stride,
     }
 
-    /// One update of all parameters. Buffers: grads, rows, steps, partials, state, parameters.
+    /// One update of all that trains. Buffers: grads, rows, steps, partials, state, parameters.
     Optimizer {
         members,
         n,
         n_weights,
         /// Partial sums of the squared norm to add up; 0 where nothing clips.
         n_partials,
+        stride,
+    }
+
+    /// sum = g where a batch begins an optimiser step, sum + g elsewhere. Buffers: grads, steps, sum.
+    Accumulate { members, n, stride }
+
+    /// averages += (1 - decay) (w - averages) over the first n elements of an arena, the others are
+    /// copied. Buffers: parameters, rows, steps, averages.
+    Ema { members, n, stride }
+
+    /// Scales each row of a weight matrix back to the member's largest norm. Buffers: rows, steps,
+    /// parameters.
+    MaxNorm { members, rows, cols, ld, offset, stride }
+
+    /// Normalisation of columns over the batch. Buffers of `batch_norm`: x, rows, steps, y, stats
+    /// \[P, 2, ld\], parameters; of `batch_norm_grad`: dy, x, stats, steps, parameters, dx, grads.
+    BatchNorm {
+        members,
+        rows,
+        cols,
+        ld,
+        /// Where gamma, beta and the running statistics lie in a member's arena.
+        scale_offset,
+        shift_offset,
+        mean_offset,
+        var_offset,
+        /// Elements of one member's arena.
+        stride,
+        /// 1 normalises by the running statistics: evaluation, and a frozen layer.
+        running,
+        /// The gradients of gamma and beta add to what is there.
+        adds,
+    }
+
+    /// Normalisation of rows over their columns. Buffers of `layer_norm`: x, parameters, y, stats
+    /// \[P, B, 2\]; of `layer_norm_grad`: dy, x, stats, parameters, dx, grads.
+    LayerNorm {
+        members,
+        rows,
+        cols,
+        ld,
+        scale_offset,
+        shift_offset,
+        stride,
+        /// 0 leaves the gradients of gamma and beta out: a frozen layer.
+        trains,
+        adds,
     }
 }
 
@@ -150,6 +209,28 @@ pub enum Epilogue {
     ActivationGrad(Activation),
 }
 
+/// The error of an output y against its target t that `regression_loss` takes; PyTorch's
+/// definitions, mean over samples and outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum ErrorKind {
+    /// (y - t)^2.
+    Squared = 0,
+    /// |y - t|.
+    Absolute = 1,
+    /// (y - t)^2 / 2 up to |y - t| = delta, delta (|y - t| - delta / 2) beyond (Huber 1964).
+    Huber = 2,
+}
+
+/// What a prediction is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Targets {
+    /// Labels are class numbers: the targets of a row are one-hot.
+    Classes,
+    /// Labels are the f32 bits of the target of the one output.
+    Values,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     Gather(Gather),
@@ -168,17 +249,24 @@ pub enum Kernel {
     Dropout(Dropout),
     /// Softmax, cross-entropy and their gradient in one; log-sum-exp with the maximum taken out.
     SoftmaxXent(LossHead),
-    /// Mean squared error of raw outputs against one-hot labels, mean over samples and outputs.
-    Mse(LossHead),
+    /// The error of raw outputs against their targets, and its gradient.
+    RegressionLoss(LossHead, ErrorKind, Targets),
     Confusion(Confusion),
     ReduceMetrics(ReduceMetrics),
     GradNorm(GradNorm),
     Optimizer(Optimizer),
+    Accumulate(Accumulate),
+    Ema(Ema),
+    MaxNorm(MaxNorm),
+    BatchNorm(BatchNorm),
+    BatchNormGrad(BatchNorm),
+    LayerNorm(LayerNorm),
+    LayerNormGrad(LayerNorm),
 }
 
 impl Kernel {
     /// Names in table order; `shaders/NAME.wgsl` and `src/cpu/NAME.rs` exist for each.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 19] = [
         "gather",
         "matmul",
         "activation",
@@ -186,11 +274,18 @@ impl Kernel {
         "add",
         "dropout",
         "softmax_xent",
-        "mse",
+        "regression_loss",
         "confusion",
         "reduce_metrics",
         "grad_norm",
         "optimizer",
+        "accumulate",
+        "ema",
+        "max_norm",
+        "batch_norm",
+        "batch_norm_grad",
+        "layer_norm",
+        "layer_norm_grad",
     ];
 
     pub fn name(&self) -> &'static str {
@@ -202,18 +297,31 @@ impl Kernel {
             Kernel::Add(_) => 4,
             Kernel::Dropout(_) => 5,
             Kernel::SoftmaxXent(_) => 6,
-            Kernel::Mse(_) => 7,
+            Kernel::RegressionLoss(..) => 7,
             Kernel::Confusion(_) => 8,
             Kernel::ReduceMetrics(_) => 9,
             Kernel::GradNorm(_) => 10,
             Kernel::Optimizer(_) => 11,
+            Kernel::Accumulate(_) => 12,
+            Kernel::Ema(_) => 13,
+            Kernel::MaxNorm(_) => 14,
+            Kernel::BatchNorm(_) => 15,
+            Kernel::BatchNormGrad(_) => 16,
+            Kernel::LayerNorm(_) => 17,
+            Kernel::LayerNormGrad(_) => 18,
         }]
     }
 
     /// How many of a dispatch's buffers, counted from the end, the kernel writes.
     pub fn n_outputs(&self) -> usize {
         match self {
-            Kernel::SoftmaxXent(_) | Kernel::Mse(_) | Kernel::Optimizer(_) => 2,
+            Kernel::BatchNorm(_) => 3,
+            Kernel::SoftmaxXent(_)
+            | Kernel::RegressionLoss(..)
+            | Kernel::Optimizer(_)
+            | Kernel::BatchNormGrad(_)
+            | Kernel::LayerNorm(_)
+            | Kernel::LayerNormGrad(_) => 2,
             _ => 1,
         }
     }
@@ -225,11 +333,16 @@ impl Kernel {
             "matmul" => Matmul::FIELDS,
             "activation" | "activation_grad" | "add" => Elementwise::FIELDS,
             "dropout" => Dropout::FIELDS,
-            "softmax_xent" | "mse" => LossHead::FIELDS,
+            "softmax_xent" | "regression_loss" => LossHead::FIELDS,
             "confusion" => Confusion::FIELDS,
             "reduce_metrics" => ReduceMetrics::FIELDS,
             "grad_norm" => GradNorm::FIELDS,
             "optimizer" => Optimizer::FIELDS,
+            "accumulate" => Accumulate::FIELDS,
+            "ema" => Ema::FIELDS,
+            "max_norm" => MaxNorm::FIELDS,
+            "batch_norm" | "batch_norm_grad" => BatchNorm::FIELDS,
+            "layer_norm" | "layer_norm_grad" => LayerNorm::FIELDS,
             other => panic!("no kernel is named {other}"),
         }
     }
@@ -243,11 +356,16 @@ impl Kernel {
                 bytemuck::bytes_of(p)
             }
             Kernel::Dropout(p) => bytemuck::bytes_of(p),
-            Kernel::SoftmaxXent(p) | Kernel::Mse(p) => bytemuck::bytes_of(p),
+            Kernel::SoftmaxXent(p) | Kernel::RegressionLoss(p, ..) => bytemuck::bytes_of(p),
             Kernel::Confusion(p) => bytemuck::bytes_of(p),
             Kernel::ReduceMetrics(p) => bytemuck::bytes_of(p),
             Kernel::GradNorm(p) => bytemuck::bytes_of(p),
             Kernel::Optimizer(p) => bytemuck::bytes_of(p),
+            Kernel::Accumulate(p) => bytemuck::bytes_of(p),
+            Kernel::Ema(p) => bytemuck::bytes_of(p),
+            Kernel::MaxNorm(p) => bytemuck::bytes_of(p),
+            Kernel::BatchNorm(p) | Kernel::BatchNormGrad(p) => bytemuck::bytes_of(p),
+            Kernel::LayerNorm(p) | Kernel::LayerNormGrad(p) => bytemuck::bytes_of(p),
         }
     }
 }

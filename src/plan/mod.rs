@@ -14,7 +14,7 @@ mod recorder;
 
 pub use activation::{Activation, LEAKY_SLOPE};
 pub use kernel::*;
-pub use optimizer::{Hyper, MemberRow, OptimizerKind, StepRow};
+pub use optimizer::{Batch, Hyper, MemberRow, OptimizerKind, StepRow};
 pub use recorder::{Loss, Recorder, Spec, Value};
 
 /// Dropout layers that one member row has room for.
@@ -63,16 +63,38 @@ pub struct Pass {
     pub indices: BufferId,
     /// [`StepRow`]s \[S, P\].
     pub steps: BufferId,
-    /// (loss, correct) of each sample \[S, P, B, 2\].
+    /// (loss, correct) of each sample \[S, P, B, 2\]; (loss, squared error) in regression.
     pub samples: BufferId,
-    /// (sum of losses, correct) of each step \[S, P, 2\].
+    /// The sums of these pairs over each step's batch \[S, P, 2\].
     pub metrics: BufferId,
     /// What the model made of the batch \[P, B, ld\]: the gradient of its outputs in the training
-    /// pass, its prediction (probabilities, or raw outputs with mse) in the evaluation pass.
+    /// pass, its prediction (probabilities with cross-entropy, raw outputs else) in the evaluation pass.
     pub head: BufferId,
 }
 
-/// A trainable tensor: its place in every member's stretch of the parameter arena.
+/// What a tensor is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A matrix \[out, in\]: what L1 and L2 act on.
+    Weight,
+    Bias,
+    /// gamma of a normalisation; PyTorch calls it `weight`, too.
+    Scale,
+    /// beta of a normalisation; PyTorch calls it `bias`, too.
+    Shift,
+    /// Statistics that batch normalisation gathers while training; no optimiser moves them.
+    RunningMean,
+    RunningVar,
+}
+
+impl Role {
+    /// What the optimiser may move.
+    pub fn is_parameter(self) -> bool {
+        !matches!(self, Role::RunningMean | Role::RunningVar)
+    }
+}
+
+/// A tensor of the model: its place in every member's stretch of the parameter arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     /// PyTorch's name in the equivalent `torch.nn.Sequential`: "0.weight".
@@ -81,8 +103,9 @@ pub struct Param {
     pub cols: usize,
     /// First element; a multiple of 64.
     pub offset: usize,
-    /// A weight, which L1 and L2 act on, and not a bias.
-    pub is_weight: bool,
+    pub role: Role,
+    /// The optimiser moves it: a parameter of a layer that is not frozen.
+    pub trainable: bool,
 }
 
 impl Param {
@@ -95,9 +118,14 @@ impl Param {
         self.len() == 0
     }
 
-    /// The tensor's shape in PyTorch: a bias has one axis.
+    /// A weight matrix.
+    pub fn is_weight(&self) -> bool {
+        self.role == Role::Weight
+    }
+
+    /// The tensor's shape in PyTorch: all but weight matrices have one axis.
     pub fn shape(&self) -> Vec<usize> {
-        if self.is_weight {
+        if self.is_weight() {
             vec![self.rows, self.cols]
         } else {
             vec![self.cols]
@@ -131,27 +159,36 @@ pub struct Plan {
     pub members: usize,
     pub buffers: Vec<Buffer>,
     pub params: Vec<Param>,
-    /// Elements of one member's stretch of the arenas, padding included.
+    /// Elements of one member's stretch of the arenas, padding included: first the weights that
+    /// train, then the other tensors that train, then frozen parameters and running statistics.
     pub arena_len: usize,
+    /// Elements of the first two: what the optimiser moves.
+    pub n_trainable: usize,
     /// Dropout rates as the layers give them: the default of [`Hyper::dropout`].
     pub dropout: Vec<f64>,
     pub train: Pass,
     pub eval: Pass,
-    /// u8 samples, four to a word \[N, row_words\].
+    /// Samples \[N, row_words\]: u8, four to a word, or f32, a word each.
     pub pixels: BufferId,
-    /// \[N\]
+    /// Class numbers, or f32 bits of targets \[N\].
     pub labels: BufferId,
-    /// Per member (scale, shift) \[P, n_norm, 2\].
+    /// Per member (scale, centre) \[P, n_norm, 2\].
     pub norm: BufferId,
+    /// Class weights \[P, C\] of the training loss; ones where there are none.
+    pub class_weights: BufferId,
     /// [`MemberRow`]s \[P\].
     pub rows: BufferId,
     /// \[P, arena_len\]
     pub parameters: BufferId,
+    /// The moving average of the parameters \[P, arena_len\], which the evaluation pass reads.
+    pub averages: Option<BufferId>,
     /// \[P, arena_len\]
     pub grads: BufferId,
+    /// Gradients summed over the batches of one update \[P, arena_len\], where several make one.
+    pub accumulated: Option<BufferId>,
     /// First and second moments \[P, 2, arena_len\].
     pub state: BufferId,
-    /// Counts by (label, prediction) of the evaluation pass \[P, C, C\].
+    /// Counts by (label, prediction) of the evaluation pass \[P, C, C\]; zeros in regression.
     pub confusion: BufferId,
 }
 
@@ -170,9 +207,16 @@ impl Plan {
         }
     }
 
-    /// Trainable numbers of one member, without padding.
+    /// Parameters of one member, without padding and running statistics.
     pub fn n_parameters(&self) -> usize {
-        self.params.iter().map(Param::len).sum()
+        let parameters = self.params.iter().filter(|p| p.role.is_parameter());
+        parameters.map(Param::len).sum()
+    }
+
+    /// Numbers of one member that learn, without padding.
+    pub fn n_trainable_parameters(&self) -> usize {
+        let trains = |p: &&Param| p.offset < self.n_trainable;
+        self.params.iter().filter(trains).map(Param::len).sum()
     }
 
     /// Bytes of all buffers together.

@@ -17,9 +17,10 @@ impl Recorder {
             return self.activation(z, activation);
         }
         let inputs = self.values[x.0].cols;
-        let weight = self.param(&format!("{name}.weight"), out, inputs, true);
-        let bias = self.param(&format!("{name}.bias"), 1, out, false);
-        let y = self.value(&format!("{name}: output"), out, None, true);
+        let weight = self.param(&format!("{name}.weight"), out, inputs, Role::Weight);
+        let bias = self.param(&format!("{name}.bias"), 1, out, Role::Bias);
+        let needs_grad = self.values[x.0].needs_grad || self.params[weight].trainable;
+        let y = self.value(&format!("{name}: output"), out, None, needs_grad);
         let y_buffer = self.values[y.0].buffer;
         if activation != Activation::None {
             self.values[y.0].activation = Some((activation, y_buffer));
@@ -51,7 +52,7 @@ impl Recorder {
             accumulate: false,
             bias_grad: false,
         };
-        let parameters = self.shared().parameters;
+        let parameters = self.weights();
         let operands = [self.values[x.0].buffer, parameters, parameters, y_buffer];
         let label = match activation {
             Activation::None => format!("{name}: linear"),
@@ -136,8 +137,97 @@ impl Recorder {
         c
     }
 
+    /// y = (x - mean) / sqrt(var + eps) * gamma + beta, mean and var being those of each column over
+    /// the batch in training and running averages of them in evaluation (Ioffe and Szegedy 2015).
+    ///
+    /// gamma and beta are called `name.weight` and `name.bias`, the averages `name.running_mean` and
+    /// `name.running_var`. A frozen layer takes the averages in training, too, and leaves them.
+    pub fn batch_norm(&mut self, x: Value, name: &str) -> Value {
+        let cols = self.values[x.0].cols;
+        let scale = self.param(&format!("{name}.weight"), 1, cols, Role::Scale);
+        let shift = self.param(&format!("{name}.bias"), 1, cols, Role::Shift);
+        let mean = self.param(&format!("{name}.running_mean"), 1, cols, Role::RunningMean);
+        let var = self.param(&format!("{name}.running_var"), 1, cols, Role::RunningVar);
+        let trains = self.params[scale].trainable;
+        let needs_grad = self.values[x.0].needs_grad || trains;
+        let y = self.value(&format!("{name}: output"), cols, None, needs_grad);
+        self.values[x.0].consumers += 1;
+        let len = self.members * 2 * pad4(cols);
+        let stats = self.buffer(&format!("{name}: statistics"), Dtype::F32, len);
+        let offset = |ix: usize| self.params[ix].offset as u32;
+        let norm = BatchNorm {
+            members: self.members as u32,
+            rows: self.batch as u32,
+            cols: cols as u32,
+            ld: pad4(cols) as u32,
+            scale_offset: offset(scale),
+            shift_offset: offset(shift),
+            mean_offset: offset(mean),
+            var_offset: offset(var),
+            stride: self.arena_len as u32,
+            running: u32::from(self.mode == Mode::Eval || !trains),
+            adds: 0,
+        };
+        let (x_buffer, y_buffer) = (self.values[x.0].buffer, self.values[y.0].buffer);
+        let (rows, parameters) = (self.shared().rows, self.weights());
+        let operands = [x_buffer, rows, self.steps, y_buffer, stats, parameters];
+        self.dispatch(
+            Kernel::BatchNorm(norm),
+            &operands,
+            format!("{name}: batchnorm"),
+        );
+        self.nodes.push(Node::BatchNorm {
+            x,
+            y,
+            norm,
+            stats,
+            scale,
+        });
+        y
+    }
+
+    /// y = (x - mean) / sqrt(var + eps) * gamma + beta, mean and var being those of each row over its
+    /// columns (Ba, Kiros and Hinton 2016). gamma and beta are called `name.weight` and `name.bias`.
+    pub fn layer_norm(&mut self, x: Value, name: &str) -> Value {
+        let cols = self.values[x.0].cols;
+        let scale = self.param(&format!("{name}.weight"), 1, cols, Role::Scale);
+        let shift = self.param(&format!("{name}.bias"), 1, cols, Role::Shift);
+        let trains = self.params[scale].trainable;
+        let needs_grad = self.values[x.0].needs_grad || trains;
+        let y = self.value(&format!("{name}: output"), cols, None, needs_grad);
+        self.values[x.0].consumers += 1;
+        let len = self.members * self.batch * 2;
+        let stats = self.buffer(&format!("{name}: statistics"), Dtype::F32, len);
+        let norm = LayerNorm {
+            members: self.members as u32,
+            rows: self.batch as u32,
+            cols: cols as u32,
+            ld: pad4(cols) as u32,
+            scale_offset: self.params[scale].offset as u32,
+            shift_offset: self.params[shift].offset as u32,
+            stride: self.arena_len as u32,
+            trains: u32::from(trains),
+            adds: 0,
+        };
+        let (x_buffer, y_buffer) = (self.values[x.0].buffer, self.values[y.0].buffer);
+        let operands = [x_buffer, self.weights(), y_buffer, stats];
+        self.dispatch(
+            Kernel::LayerNorm(norm),
+            &operands,
+            format!("{name}: layernorm"),
+        );
+        self.nodes.push(Node::LayerNorm {
+            x,
+            y,
+            norm,
+            stats,
+            scale,
+        });
+        y
+    }
+
     /// The place of a parameter; declares it on the first recording.
-    fn param(&mut self, name: &str, rows: usize, cols: usize, is_weight: bool) -> usize {
+    fn param(&mut self, name: &str, rows: usize, cols: usize, role: Role) -> usize {
         let known = self.params.iter().position(|p| p.name == name);
         if let Some(ix) = known {
             let param = &self.params[ix];
@@ -157,7 +247,8 @@ impl Recorder {
             rows,
             cols,
             offset: 0,
-            is_weight,
+            role,
+            trainable: role.is_parameter() && !self.spec.freezes(name),
         });
         self.params.len() - 1
     }

@@ -103,6 +103,10 @@ pub struct Hyper {
     /// Largest global gradient norm; 0 is off.
     pub clip_norm: f64,
     pub label_smoothing: f64,
+    /// Where the Huber loss turns from a parabola into a line.
+    pub huber_delta: f64,
+    /// Largest norm of a unit's incoming weights; 0 is off.
+    pub max_norm: f64,
     /// Rate of each dropout layer, in the order of the layers.
     pub dropout: Vec<f64>,
     pub seed: u64,
@@ -126,6 +130,8 @@ impl Hyper {
             l2: 0.0,
             clip_norm: 0.0,
             label_smoothing: 0.0,
+            huber_delta: 1.0,
+            max_norm: 0.0,
             dropout: Vec::new(),
             seed: 0,
             active: true,
@@ -154,6 +160,8 @@ impl Hyper {
             l2: self.l2 as f32,
             clip_norm: self.clip_norm as f32,
             label_smoothing: self.label_smoothing as f32,
+            huber_delta: self.huber_delta as f32,
+            max_norm: self.max_norm as f32,
             ..MemberRow::default()
         };
         for (slot, &rate) in self.dropout.iter().enumerate() {
@@ -164,9 +172,9 @@ impl Hyper {
         row
     }
 
-    /// The scalars of optimiser step `t` (counted from 1) at learning rate `lr`, over a batch of
-    /// `valid` samples.
-    pub fn step(&self, t: u64, lr: f64, valid: u32) -> StepRow {
+    /// The scalars of a batch that belongs to optimiser step `t` (counted from 1) at learning rate
+    /// `lr`.
+    pub fn step(&self, t: u64, lr: f64, batch: &Batch) -> StepRow {
         let (bias1, bias2) = match self.optimizer {
             OptimizerKind::Adam | OptimizerKind::Adamw => (
                 1.0 - self.beta1.powf(t as f64),
@@ -179,12 +187,55 @@ impl Hyper {
             _ => 1.0,
         };
         StepRow {
-            valid,
-            step: t as u32,
+            valid: batch.valid,
+            draw: batch.draw,
             lr: lr as f32,
             step_size: (lr / bias1) as f32,
             inv_sqrt_bias2: (1.0 / bias2.sqrt()) as f32,
             decay: decay as f32,
+            grad_scale: (1.0 / batch.update_weight) as f32,
+            loss_scale: (f64::from(batch.valid) / batch.weight) as f32,
+            begins: batch.begins as u32,
+            applies: batch.applies as u32,
+            ema_rest: if t == 1 {
+                1.0
+            } else {
+                (1.0 - batch.ema) as f32
+            },
+        }
+    }
+}
+
+/// One batch of an optimiser step, which has one batch unless gradients are accumulated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Batch {
+    /// Samples; rows past them are masked.
+    pub valid: u32,
+    /// Counter word of the batch's random draws: no two batches of a run share one.
+    pub draw: u32,
+    /// Sum of the class weights of the samples; without weights, their number.
+    pub weight: f64,
+    /// That sum over all batches of the optimiser step.
+    pub update_weight: f64,
+    /// The first batch of the optimiser step: its gradient is not added to an earlier one's.
+    pub begins: bool,
+    /// The last batch of the optimiser step: the parameters move.
+    pub applies: bool,
+    /// Decay of the moving average of the weights; 0 where there is none.
+    pub ema: f64,
+}
+
+impl Batch {
+    /// A batch that is an optimiser step of its own, without class weights or moving average.
+    pub fn whole(valid: u32, draw: u32) -> Batch {
+        Batch {
+            valid,
+            draw,
+            weight: f64::from(valid),
+            update_weight: f64::from(valid),
+            begins: true,
+            applies: true,
+            ema: 0.0,
         }
     }
 }
@@ -210,12 +261,14 @@ pub struct MemberRow {
     pub l2: f32,
     pub clip_norm: f32,
     pub label_smoothing: f32,
+    pub huber_delta: f32,
+    pub max_norm: f32,
     pub drop_threshold: [u32; MAX_DROPOUT_LAYERS],
     pub drop_scale: [f32; MAX_DROPOUT_LAYERS],
 }
 
 impl MemberRow {
-    pub const FIELDS: [&str; 19] = [
+    pub const FIELDS: [&str; 21] = [
         "optimizer",
         "active_flag",
         "seed_lo",
@@ -233,6 +286,8 @@ impl MemberRow {
         "l2",
         "clip_norm",
         "label_smoothing",
+        "huber_delta",
+        "max_norm",
         "drop_threshold",
         "drop_scale",
     ];
@@ -244,8 +299,8 @@ impl MemberRow {
 pub struct StepRow {
     /// Samples of this batch; rows past them are masked.
     pub valid: u32,
-    /// Counter word of this step's random draws.
-    pub step: u32,
+    /// Counter word of this batch's random draws.
+    pub draw: u32,
     pub lr: f32,
     /// lr / (1 - beta1^t) for Adam, lr elsewhere.
     pub step_size: f32,
@@ -253,15 +308,31 @@ pub struct StepRow {
     pub inv_sqrt_bias2: f32,
     /// 1 - lr * weight_decay for AdamW, 1 elsewhere.
     pub decay: f32,
+    /// What a sample's gradient is multiplied by: 1 / the weights of the whole optimiser step.
+    pub grad_scale: f32,
+    /// What a sample's weighted training loss is multiplied by, so that the mean over the samples is
+    /// the weighted mean: valid / the weights of this batch.
+    pub loss_scale: f32,
+    /// 1: accumulated gradients start anew with this batch.
+    pub begins: u32,
+    /// 1: the parameters move after this batch.
+    pub applies: u32,
+    /// 1 - decay of the moving average of the weights; 1 makes the average the weights themselves.
+    pub ema_rest: f32,
 }
 
 impl StepRow {
-    pub const FIELDS: [&str; 6] = [
+    pub const FIELDS: [&str; 11] = [
         "valid",
-        "step",
+        "draw",
         "lr",
         "step_size",
         "inv_sqrt_bias2",
         "decay",
+        "grad_scale",
+        "loss_scale",
+        "begins",
+        "applies",
+        "ema_rest",
     ];
 }

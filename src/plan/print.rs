@@ -98,11 +98,29 @@ impl fmt::Display for Kernel {
             }
             Kernel::Add(p) => write!(f, " {}x{}", p.rows, p.cols),
             Kernel::Dropout(p) => write!(f, " {}x{}", p.rows, p.cols),
-            Kernel::SoftmaxXent(p) | Kernel::Mse(p) => write!(f, " {}x{}", p.batch, p.classes),
+            Kernel::SoftmaxXent(p) => write!(f, " {}x{}", p.batch, p.classes),
+            Kernel::RegressionLoss(p, error, targets) => {
+                write!(
+                    f,
+                    " {error:?} error of {targets:?} {}x{}",
+                    p.batch, p.classes
+                )
+            }
             Kernel::Confusion(p) => write!(f, " {}x{}", p.batch, p.classes),
             Kernel::ReduceMetrics(p) => write!(f, " batch {}", p.batch),
             Kernel::GradNorm(p) => write!(f, " {} in {} parts", p.n, p.n_partials),
             Kernel::Optimizer(p) => write!(f, " {}", p.n),
+            Kernel::Accumulate(p) => write!(f, " {}", p.n),
+            Kernel::Ema(p) => write!(f, " {}", p.n),
+            Kernel::MaxNorm(p) => write!(f, " {}x{}", p.rows, p.cols),
+            Kernel::BatchNorm(p) | Kernel::BatchNormGrad(p) => {
+                write!(f, " {}x{}", p.rows, p.cols)?;
+                match p.running {
+                    0 => Ok(()),
+                    _ => write!(f, " by running statistics"),
+                }
+            }
+            Kernel::LayerNorm(p) | Kernel::LayerNormGrad(p) => write!(f, " {}x{}", p.rows, p.cols),
         }
     }
 }

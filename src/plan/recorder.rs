@@ -10,32 +10,40 @@ use super::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     CrossEntropy,
+    /// Mean squared error.
     Mse,
+    /// Mean absolute error.
+    Mae,
+    /// Squared near zero, absolute beyond [`Hyper::huber_delta`].
+    Huber,
 }
 
 impl Loss {
+    pub const ALL: [Loss; 4] = [Loss::CrossEntropy, Loss::Mse, Loss::Mae, Loss::Huber];
+
     pub fn name(self) -> &'static str {
         match self {
             Loss::CrossEntropy => "cross-entropy",
             Loss::Mse => "mse",
+            Loss::Mae => "mae",
+            Loss::Huber => "huber",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Loss> {
-        [Loss::CrossEntropy, Loss::Mse]
-            .into_iter()
-            .find(|loss| loss.name() == name)
+        Self::ALL.into_iter().find(|loss| loss.name() == name)
     }
 }
 
-/// The sizes of a plan and the few choices that change its dispatches.
+/// The sizes of a plan and the few choices that change its dispatches. The default is one member
+/// that does not train, u8 samples, and one entry in the normalisation table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// P, at least 1.
     pub members: usize,
     /// Inputs per sample.
     pub inputs: usize,
-    /// Outputs of the model, C.
+    /// Outputs of the model, C; 1 in regression.
     pub classes: usize,
     /// Samples resident on the device, all parts together.
     pub n_samples: usize,
@@ -48,8 +56,63 @@ pub struct Spec {
     pub eval_batch: usize,
     pub eval_capacity: usize,
     pub loss: Loss,
+    /// Samples are f32, a word each, in rows of `pad4(inputs)` words; and not u8, four to a word.
+    pub floats: bool,
+    /// Labels are the f32 bits of one target a sample, and not class numbers. Not with cross-entropy.
+    pub regression: bool,
     /// Some member clips its gradient norm: one dispatch more.
     pub clips: bool,
+    /// Optimiser steps may have several batches: one dispatch more.
+    pub accumulates: bool,
+    /// Some member bounds the norms of its units' weights: a dispatch more for each weight matrix.
+    pub max_norm: bool,
+    /// Keeps a moving average of the weights, which evaluation uses: one dispatch more.
+    pub ema: bool,
+    /// Layers whose parameters do not train, by their names: "0" stands for all of "0.*".
+    pub frozen: Vec<String>,
+}
+
+impl Default for Spec {
+    fn default() -> Spec {
+        Spec {
+            members: 1,
+            inputs: 1,
+            classes: 1,
+            n_samples: 0,
+            n_norm: 1,
+            norm_span: 1,
+            train_batch: 0,
+            train_capacity: 0,
+            eval_batch: 1,
+            eval_capacity: 1,
+            loss: Loss::CrossEntropy,
+            floats: false,
+            regression: false,
+            clips: false,
+            accumulates: false,
+            max_norm: false,
+            ema: false,
+            frozen: Vec::new(),
+        }
+    }
+}
+
+impl Spec {
+    /// Words of one sample in the resident data.
+    pub fn row_words(&self) -> usize {
+        match self.floats {
+            true => pad4(self.inputs),
+            false => self.inputs.div_ceil(4),
+        }
+    }
+
+    /// Whether the tensor called `name` belongs to a layer that does not train.
+    pub(super) fn freezes(&self, name: &str) -> bool {
+        self.frozen.iter().any(|layer| {
+            name.strip_prefix(layer.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+    }
 }
 
 /// A matrix \[P, B, cols\] of the pass being recorded.
@@ -62,7 +125,7 @@ pub(super) struct ValueInfo {
     pub buffer: BufferId,
     /// Operations that read it.
     pub consumers: usize,
-    /// False for the inputs, whose gradient nobody wants.
+    /// False for the inputs and for what frozen layers alone make of them: nobody wants the gradient.
     pub needs_grad: bool,
     /// The activation that made it, and what its derivative is computed from.
     pub activation: Option<(Activation, BufferId)>,
@@ -85,7 +148,9 @@ pub struct Recorder {
     pub(super) values: Vec<ValueInfo>,
     pub(super) nodes: Vec<Node>,
     pub(super) params: Vec<Param>,
+    pub(super) spec: Spec,
     pub(super) arena_len: usize,
+    n_trainable: usize,
     pub(super) dropout: Vec<f64>,
     /// Dropout layers met so far in this recording.
     pub(super) n_dropout: usize,
@@ -99,9 +164,12 @@ pub(super) struct Shared {
     pixels: BufferId,
     labels: BufferId,
     norm: BufferId,
+    class_weights: BufferId,
     pub rows: BufferId,
     pub parameters: BufferId,
+    averages: Option<BufferId>,
     pub grads: BufferId,
+    accumulated: BufferId,
     state: BufferId,
     confusion: BufferId,
 }
@@ -115,6 +183,10 @@ impl Plan {
     pub fn record(spec: &Spec, model: impl Fn(&mut Recorder, Value) -> Value) -> Plan {
         assert!(spec.members > 0 && spec.inputs > 0 && spec.classes > 0);
         assert!(spec.eval_batch > 0);
+        assert!(
+            !spec.regression || (spec.classes == 1 && spec.loss != Loss::CrossEntropy),
+            "regression has one output and no cross-entropy"
+        );
         let mut rec = Recorder::declare(spec, &model);
         rec.shared = Some(rec.shared_buffers(spec));
         let train = rec.pass(spec, Mode::Train, &model);
@@ -125,15 +197,19 @@ impl Plan {
             buffers: rec.buffers,
             params: rec.params,
             arena_len: rec.arena_len,
+            n_trainable: rec.n_trainable,
             dropout: rec.dropout,
             train,
             eval,
             pixels: shared.pixels,
             labels: shared.labels,
             norm: shared.norm,
+            class_weights: shared.class_weights,
             rows: shared.rows,
             parameters: shared.parameters,
+            averages: shared.averages,
             grads: shared.grads,
+            accumulated: spec.accumulates.then_some(shared.accumulated),
             state: shared.state,
             confusion: shared.confusion,
         }
@@ -151,7 +227,9 @@ impl Recorder {
             values: Vec::new(),
             nodes: Vec::new(),
             params: Vec::new(),
+            spec: spec.clone(),
             arena_len: 0,
+            n_trainable: 0,
             dropout: Vec::new(),
             n_dropout: 0,
             shared: None,
@@ -163,9 +241,12 @@ impl Recorder {
             pixels: stand_in,
             labels: stand_in,
             norm: stand_in,
+            class_weights: stand_in,
             rows: stand_in,
             parameters: stand_in,
+            averages: None,
             grads: stand_in,
+            accumulated: stand_in,
             state: stand_in,
             confusion: stand_in,
         });
@@ -176,12 +257,19 @@ impl Recorder {
             "the model's output has {} columns and the data has {} classes",
             rec.values[y.0].cols, spec.classes
         );
-        // Weights first, so that "is a weight" is one comparison in the kernels.
+        // What trains first and its weights first of all, so that "trains" and "is a weight" are
+        // one comparison each in the kernels.
         let mut offset = 0;
-        for weights in [true, false] {
-            for param in rec.params.iter_mut().filter(|p| p.is_weight == weights) {
+        for (trainable, weights) in [(true, true), (true, false), (false, true), (false, false)] {
+            for param in &mut rec.params {
+                if (param.trainable, param.is_weight()) != (trainable, weights) {
+                    continue;
+                }
                 param.offset = offset;
                 offset += (param.rows * pad4(param.cols)).next_multiple_of(64);
+            }
+            if trainable {
+                rec.n_trainable = offset;
             }
         }
         rec.arena_len = offset;
@@ -192,19 +280,34 @@ impl Recorder {
     fn shared_buffers(&mut self, spec: &Spec) -> Shared {
         use Dtype::{F32, U32};
         let p = spec.members;
-        let row_words = spec.inputs.div_ceil(4);
         let trained = if spec.train_batch == 0 {
             0
         } else {
             p * self.arena_len
         };
+        let pixels = self.buffer("pixels", U32, spec.n_samples * spec.row_words());
+        let labels = self.buffer("labels", U32, spec.n_samples);
+        let norm = self.buffer("normalisation table", F32, p * spec.n_norm * 2);
+        let class_weights = self.buffer("class weights", F32, p * spec.classes);
+        let rows = self.buffer("member rows", U32, p * size_of::<MemberRow>() / 4);
+        let parameters = self.buffer("parameters", F32, p * self.arena_len);
+        let averages = (spec.ema && trained > 0)
+            .then(|| self.buffer("averages of parameters", F32, p * self.arena_len));
+        let grads = self.buffer("gradients", F32, trained);
+        let accumulated = match spec.accumulates {
+            true => self.buffer("accumulated gradients", F32, trained),
+            false => grads,
+        };
         Shared {
-            pixels: self.buffer("pixels", U32, spec.n_samples * row_words),
-            labels: self.buffer("labels", U32, spec.n_samples),
-            norm: self.buffer("normalisation table", F32, p * spec.n_norm * 2),
-            rows: self.buffer("member rows", U32, p * size_of::<MemberRow>() / 4),
-            parameters: self.buffer("parameters", F32, p * self.arena_len),
-            grads: self.buffer("gradients", F32, trained),
+            pixels,
+            labels,
+            norm,
+            class_weights,
+            rows,
+            parameters,
+            averages,
+            grads,
+            accumulated,
             state: self.buffer("optimiser state", F32, 2 * trained),
             confusion: self.buffer("confusion counts", U32, p * spec.classes * spec.classes),
         }
@@ -255,9 +358,10 @@ impl Recorder {
             batch: batch as u32,
             cols: spec.inputs as u32,
             ld: pad4(spec.inputs) as u32,
-            row_words: spec.inputs.div_ceil(4) as u32,
+            row_words: spec.row_words() as u32,
             n_norm: spec.n_norm as u32,
             norm_span: spec.norm_span as u32,
+            floats: u32::from(spec.floats),
         });
         let x_buffer = self.values[x.0].buffer;
         let sources = [shared.pixels, indices, steps, shared.norm, x_buffer];
@@ -278,9 +382,16 @@ impl Recorder {
             ld,
             eval: (mode == Mode::Eval) as u32,
         };
+        let targets = match spec.regression {
+            true => Targets::Values,
+            false => Targets::Classes,
+        };
+        let error = |kind| Kernel::RegressionLoss(loss_head, kind, targets);
         let kernel = match spec.loss {
             Loss::CrossEntropy => Kernel::SoftmaxXent(loss_head),
-            Loss::Mse => Kernel::Mse(loss_head),
+            Loss::Mse => error(ErrorKind::Squared),
+            Loss::Mae => error(ErrorKind::Absolute),
+            Loss::Huber => error(ErrorKind::Huber),
         };
         let operands = [
             outputs,
@@ -288,16 +399,20 @@ impl Recorder {
             indices,
             shared.rows,
             steps,
+            shared.class_weights,
             head,
             samples,
         ];
         self.dispatch(kernel, &operands, spec.loss.name().to_string());
 
         match mode {
+            // With everything frozen there is nothing to move.
+            Mode::Train if self.n_trainable == 0 => {}
             Mode::Train => {
                 self.backward(y, head);
-                self.optimizer(spec.clips);
+                self.update(spec);
             }
+            _ if spec.regression => {}
             _ => {
                 let counts = Kernel::Confusion(Confusion {
                     members: p as u32,
@@ -330,26 +445,36 @@ impl Recorder {
         }
     }
 
-    /// The whole optimiser as one dispatch; clipping first reduces the norm per member.
-    fn optimizer(&mut self, clips: bool) {
+    /// The whole optimiser as one dispatch. Before it, where the spec asks for them, batches are
+    /// accumulated and the norm to clip by is reduced; after it norms are bounded and weights averaged.
+    fn update(&mut self, spec: &Spec) {
         let Shared {
             rows,
             parameters,
-            grads,
+            averages,
+            grads: of_batch,
+            accumulated: grads,
             state,
             ..
         } = self.shared();
+        let members = self.members as u32;
         let n_weights = self
             .params
             .iter()
-            .filter(|p| p.is_weight)
+            .filter(|p| p.trainable && p.is_weight())
             .map(|p| (p.offset + p.rows * pad4(p.cols)).next_multiple_of(64))
             .max()
             .unwrap_or(0);
-        let (n, n_weights) = (self.arena_len as u32, n_weights as u32);
+        let (n, n_weights) = (self.n_trainable as u32, n_weights as u32);
+        let stride = self.arena_len as u32;
+        if spec.accumulates {
+            let sum = Kernel::Accumulate(Accumulate { members, n, stride });
+            let operands = [of_batch, self.steps, grads];
+            self.dispatch(sum, &operands, "accumulated gradients".into());
+        }
         let mut partials = grads;
         let mut n_partials = 0;
-        if clips {
+        if spec.clips {
             // At most 256 partials, so that every group of the optimiser can add them up itself.
             let n4 = n / 4;
             let span = n4.div_ceil(256).max(1024);
@@ -361,18 +486,54 @@ impl Recorder {
                 n_weights,
                 n_partials,
                 span,
+                stride,
             };
             let operands = [parameters, grads, rows, partials];
             self.dispatch(Kernel::GradNorm(norm), &operands, "gradient norm".into());
         }
         let update = Optimizer {
-            members: self.members as u32,
+            members,
             n,
             n_weights,
             n_partials,
+            stride,
         };
         let operands = [grads, rows, self.steps, partials, state, parameters];
         self.dispatch(Kernel::Optimizer(update), &operands, "optimiser".into());
+        if spec.max_norm {
+            let weights = self.params.iter().filter(|p| p.trainable && p.is_weight());
+            let bounds: Vec<(MaxNorm, String)> = weights
+                .map(|param| {
+                    let bound = MaxNorm {
+                        members,
+                        rows: param.rows as u32,
+                        cols: param.cols as u32,
+                        ld: pad4(param.cols) as u32,
+                        offset: param.offset as u32,
+                        stride,
+                    };
+                    (bound, format!("largest norm of {}", param.name))
+                })
+                .collect();
+            for (bound, label) in bounds {
+                let operands = [rows, self.steps, parameters];
+                self.dispatch(Kernel::MaxNorm(bound), &operands, label);
+            }
+        }
+        if let Some(averages) = averages {
+            let average = Kernel::Ema(Ema { members, n, stride });
+            let operands = [parameters, rows, self.steps, averages];
+            self.dispatch(average, &operands, "moving average".into());
+        }
+    }
+
+    /// The parameters that the pass computes with: evaluation takes their averages where it can.
+    pub(super) fn weights(&self) -> BufferId {
+        let shared = self.shared();
+        match (self.mode, shared.averages) {
+            (Mode::Eval, Some(averages)) => averages,
+            _ => shared.parameters,
+        }
     }
 
     pub(super) fn shared(&self) -> Shared {

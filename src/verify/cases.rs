@@ -6,6 +6,7 @@
 mod elementwise;
 mod heads;
 mod matmul;
+mod norms;
 mod update;
 
 use super::builder::{Builder, Random};
@@ -22,11 +23,18 @@ pub fn of(name: &str) -> Vec<Case> {
         "add" => elementwise::add(),
         "dropout" => elementwise::dropout(),
         "softmax_xent" => heads::softmax_xent(),
-        "mse" => heads::mse(),
+        "regression_loss" => heads::regression_loss(),
         "confusion" => heads::confusion(),
         "reduce_metrics" => heads::reduce_metrics(),
         "grad_norm" => update::grad_norm(),
         "optimizer" => update::optimizer(),
+        "accumulate" => update::accumulate(),
+        "ema" => update::ema(),
+        "max_norm" => update::max_norm(),
+        "batch_norm" => norms::batch_norm(),
+        "batch_norm_grad" => norms::batch_norm_grad(),
+        "layer_norm" => norms::layer_norm(),
+        "layer_norm_grad" => norms::layer_norm_grad(),
         other => panic!("no kernel is named {other}"),
     }
 }
@@ -37,6 +45,7 @@ fn hypers(random: &mut Random, members: usize) -> Vec<Hyper> {
         .map(|p| Hyper {
             seed: (u64::from(random.word()) << 32) | u64::from(random.word()),
             label_smoothing: [0.1, 0.0, 0.25][p % 3],
+            huber_delta: [1.0, 0.5, 3.0][p % 3],
             ..Hyper::new(OptimizerKind::Sgd)
         })
         .collect()

@@ -26,11 +26,13 @@ pub fn require_default_device() -> Arc<Device> {
 
 /// Uploads everything that a plan's training pass reads, for tests that record whole models.
 pub struct Load<'a> {
-    /// u8 samples, row after row.
-    pub pixels: &'a [u8],
+    /// Row after row.
+    pub samples: Samples<'a>,
     pub labels: &'a [u32],
-    /// (scale, shift) of every input, the same for all members.
+    /// (scale, centre) of every input, the same for all members.
     pub norm: [f32; 2],
+    /// \[P, C\]; ones where it is empty.
+    pub class_weights: &'a [f32],
     /// \[P\]
     pub rows: &'a [MemberRow],
     /// \[S, P\]
@@ -41,28 +43,55 @@ pub struct Load<'a> {
     pub parameters: &'a [f32],
 }
 
+#[derive(Clone, Copy)]
+pub enum Samples<'a> {
+    Bytes(&'a [u8]),
+    Floats(&'a [f32]),
+}
+
+impl Samples<'_> {
+    /// As they lie on the device.
+    fn words(&self, inputs: usize) -> Vec<u32> {
+        let row = inputs.next_multiple_of(4);
+        match self {
+            Samples::Bytes(bytes) => {
+                let mut packed = vec![0u8; bytes.len() / inputs * row];
+                let rows = packed.chunks_exact_mut(row);
+                for (to, from) in rows.zip(bytes.chunks_exact(inputs)) {
+                    to[..inputs].copy_from_slice(from);
+                }
+                let words = packed.chunks_exact(4);
+                words
+                    .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four")))
+                    .collect()
+            }
+            Samples::Floats(values) => {
+                let mut packed = vec![0f32; values.len() / inputs * row];
+                let rows = packed.chunks_exact_mut(row);
+                for (to, from) in rows.zip(values.chunks_exact(inputs)) {
+                    to[..inputs].copy_from_slice(from);
+                }
+                words(&packed).to_vec()
+            }
+        }
+    }
+}
+
 impl Load<'_> {
     pub fn upload(&self, executor: &mut impl Executor, inputs: usize) {
         let plan: Plan = executor.plan().clone();
-        let mut packed = vec![0u8; plan.buffer(plan.pixels).len * 4];
-        let row = inputs.next_multiple_of(4);
-        for (to, from) in packed
-            .chunks_exact_mut(row)
-            .zip(self.pixels.chunks_exact(inputs))
-        {
-            to[..inputs].copy_from_slice(from);
-        }
-        let packed: Vec<u32> = packed
-            .chunks_exact(4)
-            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four")))
-            .collect();
         let norm: Vec<f32> = self.norm.repeat(plan.members);
         let mut put = |id: BufferId, words: &[u32]| {
             executor.upload(id, 0, words).expect("upload");
         };
-        put(plan.pixels, &packed);
+        put(plan.pixels, &self.samples.words(inputs));
         put(plan.labels, self.labels);
         put(plan.norm, words(&norm));
+        let ones = vec![1.0f32; plan.buffer(plan.class_weights).len];
+        match self.class_weights {
+            [] => put(plan.class_weights, words(&ones)),
+            weights => put(plan.class_weights, words(weights)),
+        }
         put(plan.rows, bytemuck::cast_slice(self.rows));
         put(plan.train.steps, bytemuck::cast_slice(self.steps));
         put(plan.train.indices, self.indices);

@@ -6,7 +6,7 @@
 
 use super::{Builder, Case, hypers};
 use crate::gpu::lower::{LANES, MAX_GROUPS};
-use crate::plan::{Activation, Dropout, Elementwise, Hyper, Kernel, MemberRow, pad4};
+use crate::plan::{Activation, Batch, Dropout, Elementwise, Hyper, Kernel, MemberRow, pad4};
 
 /// (rows, cols): one, primes, a row that is exactly one workgroup's four columns an invocation, and
 /// one more.
@@ -122,7 +122,7 @@ pub fn dropout() -> Vec<Case> {
                     .collect();
                 let member_rows = build.rows(&rows_of);
                 let steps =
-                    build.steps(|random| hypers[0].step(1 + u64::from(random.word() >> 8), 0.1, 1));
+                    build.steps(|random| hypers[0].step(1, 0.1, &Batch::whole(1, random.word())));
                 let y = build.stale("y", rows, cols);
                 let kernel = Kernel::Dropout(Dropout {
                     members: members as u32,

@@ -1,11 +1,13 @@
 //! What stands at the two ends of a model: gathering a batch, the losses, and their counts.
 //!
 //! Bounds by [`crate::verify::bounded`]: gather rounds twice; a loss is a sum of C terms, gamma_C,
-//! with exp's 3 + 2 |z| ulp each and log's 2^-21; counts are integers and exact.
+//! with exp's 3 + 2 |z| ulp each and log's 2^-21, times a weight and a scale; counts are integers
+//! and exact.
 
 use super::{Builder, Case, Random, hypers};
 use crate::plan::{
-    Confusion, Gather, Hyper, Kernel, LossHead, MemberRow, ReduceMetrics, StepRow, pad4,
+    Batch, Confusion, ErrorKind, Gather, Hyper, Kernel, LossHead, MemberRow, OptimizerKind,
+    ReduceMetrics, StepRow, Targets, pad4,
 };
 
 /// The valid count of a step differs from member to member, and is often short of the batch.
@@ -14,11 +16,14 @@ fn step(random: &mut Random, batch: usize) -> StepRow {
         0 => batch as u32,
         _ => 1 + random.below(batch),
     };
-    StepRow {
-        valid,
-        step: random.word(),
-        ..StepRow::default()
-    }
+    // Class weights that sum to something else than the number of samples.
+    let weight = f64::from(valid) * (0.5 + f64::from(random.unit()));
+    let batch = Batch {
+        weight,
+        update_weight: 3.0 * weight,
+        ..Batch::whole(valid, random.word())
+    };
+    Hyper::new(OptimizerKind::Sgd).step(1, 0.1, &batch)
 }
 
 pub fn gather() -> Vec<Case> {
@@ -33,18 +38,22 @@ pub fn gather() -> Vec<Case> {
         (3, 27, 3, 9),
     ];
     for (batch, cols, n_norm, norm_span) in shapes {
-        for members in [1, 3] {
+        for (members, floats) in [(1, false), (3, false), (1, true), (3, true)] {
             let build = Builder::new(members, (batch * 1000 + cols) as u64);
             let mut build = build.steps_of(3, 1..2);
-            let (n_samples, row_words) = (11, cols.div_ceil(4));
-            // Bytes behind a sample's last input hold anything.
-            let words = (0..n_samples * row_words).map(|_| build.random.word());
+            let row_words = if floats { pad4(cols) } else { cols.div_ceil(4) };
+            let n_samples = 11;
+            // Bytes and words behind a sample's last input hold anything.
+            let words = (0..n_samples * row_words).map(|ix| match floats {
+                true if ix % row_words < cols => build.random.signed(1e3).to_bits(),
+                _ => build.random.word(),
+            });
             let words = words.collect();
             let pixels = build.words("pixels", words);
             let indices = build.indices(batch, n_samples);
             let steps = build.steps(|random| step(random, batch));
             let table: Vec<f32> = (0..members * n_norm)
-                .flat_map(|_| [build.random.unit() / 64.0, build.random.signed(2.0)])
+                .flat_map(|_| [build.random.unit() / 64.0, build.random.signed(90.0)])
                 .collect();
             let norm = build.floats("normalisation table", &table);
             let x = build.stale("x", batch, cols);
@@ -56,32 +65,77 @@ pub fn gather() -> Vec<Case> {
                 row_words: row_words as u32,
                 n_norm: n_norm as u32,
                 norm_span: norm_span as u32,
+                floats: u32::from(floats),
             });
-            let label = format!("{batch}x{cols}, table of {n_norm}");
+            let of = if floats { "f32 " } else { "" };
+            let label = format!("{of}{batch}x{cols}, table of {n_norm}");
             cases.push(build.case(label, kernel, &[pixels, indices, steps, norm, x]));
         }
     }
     cases
 }
 
+/// What a loss head's case asks of it.
+#[derive(Clone, Copy)]
+struct Head {
+    /// `None` is cross-entropy.
+    error: Option<ErrorKind>,
+    batch: usize,
+    classes: usize,
+    members: usize,
+    mode: Mode,
+    targets: Targets,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Trains without smoothing and with equal class weights.
+    Plain,
+    Smoothed,
+    /// Smoothing and class weights, one of them zero.
+    Weighted,
+    /// Evaluates, which neither may touch.
+    Eval,
+}
+
+const MODES: [Mode; 4] = [Mode::Plain, Mode::Smoothed, Mode::Weighted, Mode::Eval];
+
 pub fn softmax_xent() -> Vec<Case> {
-    loss_cases(Kernel::SoftmaxXent)
-}
-
-pub fn mse() -> Vec<Case> {
-    loss_cases(Kernel::Mse)
-}
-
-fn loss_cases(kernel: fn(LossHead) -> Kernel) -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, classes) in [(1, 1), (7, 2), (65, 10), (5, 1000)] {
         for members in [1, 3] {
-            for eval in [false, true] {
-                for smoothed in [false, true] {
-                    if eval && !smoothed {
-                        continue;
-                    }
-                    cases.push(loss(kernel, batch, classes, members, eval, smoothed));
+            for mode in MODES {
+                cases.push(loss(&Head {
+                    error: None,
+                    batch,
+                    classes,
+                    members,
+                    mode,
+                    targets: Targets::Classes,
+                }));
+            }
+        }
+    }
+    cases
+}
+
+pub fn regression_loss() -> Vec<Case> {
+    use ErrorKind::{Absolute, Huber, Squared};
+    let mut cases = Vec::new();
+    for error in [Squared, Absolute, Huber] {
+        let shapes = [(1, 1), (7, 2), (65, 10), (5, 1000)].map(|shape| (shape, Targets::Classes));
+        let values = [(1, 1), (7, 1), (130, 1)].map(|shape| (shape, Targets::Values));
+        for ((batch, classes), targets) in shapes.into_iter().chain(values) {
+            for members in [1, 3] {
+                for mode in [Mode::Plain, Mode::Weighted, Mode::Eval] {
+                    cases.push(loss(&Head {
+                        error: Some(error),
+                        batch,
+                        classes,
+                        members,
+                        mode,
+                        targets,
+                    }));
                 }
             }
         }
@@ -89,14 +143,15 @@ fn loss_cases(kernel: fn(LossHead) -> Kernel) -> Vec<Case> {
     cases
 }
 
-fn loss(
-    kernel: fn(LossHead) -> Kernel,
-    batch: usize,
-    classes: usize,
-    members: usize,
-    eval: bool,
-    smoothed: bool,
-) -> Case {
+fn loss(head: &Head) -> Case {
+    let &Head {
+        batch,
+        classes,
+        members,
+        mode,
+        targets,
+        ..
+    } = head;
     let build = Builder::new(members, (batch * 1000 + classes) as u64);
     let mut build = build.steps_of(3, 1..2);
     // Every other draw of a wide spread: logits that leave nothing to the other classes.
@@ -105,42 +160,62 @@ fn loss(
         _ => random.signed(8.0),
     });
     let n_samples = 17;
-    let labels = (0..n_samples)
-        .map(|_| build.random.below(classes))
-        .collect();
+    let labels = (0..n_samples).map(|_| match targets {
+        Targets::Classes => build.random.below(classes),
+        Targets::Values => build.random.signed(8.0).to_bits(),
+    });
+    let labels = labels.collect();
     let labels = build.words("labels", labels);
     let indices = build.indices(batch, n_samples);
     let hypers = hypers(&mut build.random, members);
     let rows: Vec<MemberRow> = hypers
         .into_iter()
-        .map(|hyper| match smoothed {
-            true => hyper.row(),
-            false => Hyper {
+        .map(|hyper| match mode {
+            Mode::Plain => Hyper {
                 label_smoothing: 0.0,
                 ..hyper
             }
             .row(),
+            _ => hyper.row(),
         })
         .collect();
     let rows = build.rows(&rows);
     let steps = build.steps(|random| step(random, batch));
+    let weights: Vec<f32> = (0..members * classes)
+        .map(|ix| match mode {
+            Mode::Plain | Mode::Smoothed => 1.0,
+            _ if ix % 5 == 3 => 0.0,
+            _ => build.random.unit() * 4.0,
+        })
+        .collect();
+    let weights = build.floats("class weights", &weights);
     let d = build.stale("d", batch, classes);
     let samples = build.stale_list("samples", build.capacity() * members * batch * 2);
-    let head = LossHead {
+    let params = LossHead {
         members: members as u32,
         batch: batch as u32,
         classes: classes as u32,
         ld: pad4(classes) as u32,
-        eval: u32::from(eval),
+        eval: u32::from(mode == Mode::Eval),
     };
-    let mode = match (eval, smoothed) {
-        (true, _) => ", eval",
-        (false, true) => ", smoothed",
-        (false, false) => "",
+    let kernel = match head.error {
+        None => Kernel::SoftmaxXent(params),
+        Some(error) => Kernel::RegressionLoss(params, error, targets),
     };
-    let label = format!("{batch}x{classes}{mode}");
-    let operands = [outputs, labels, indices, rows, steps, d, samples];
-    build.case(label, kernel(head), &operands)
+    let what = match &kernel {
+        Kernel::RegressionLoss(_, error, Targets::Classes) => format!("{error:?} "),
+        Kernel::RegressionLoss(_, error, Targets::Values) => format!("{error:?} of values "),
+        _ => String::new(),
+    };
+    let mode = match mode {
+        Mode::Plain => "",
+        Mode::Smoothed => ", smoothed",
+        Mode::Weighted => ", weighted",
+        Mode::Eval => ", eval",
+    };
+    let label = format!("{}{batch}x{classes}{mode}", what.to_lowercase());
+    let operands = [outputs, labels, indices, rows, steps, weights, d, samples];
+    build.case(label, kernel, &operands)
 }
 
 pub fn confusion() -> Vec<Case> {
