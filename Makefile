@@ -1,6 +1,7 @@
 # make mnist   trains on the embedded MNIST, on a machine with nothing but Rust and a C compiler
 # make test    runs the whole test suite
-# Both make sure that an adapter exists: a GPU's driver, or Mesa's software adapter (lavapipe).
+# make test-interop   compares with PyTorch, scikit-learn and TensorBoard, in a Python environment of its own
+# The first two make sure that an adapter exists: a GPU's driver, or Mesa's software adapter (lavapipe).
 
 CARGO ?= cargo
 GPU_TRAIN = $(CARGO) run --release --quiet --
@@ -8,13 +9,16 @@ GPU_TRAIN = $(CARGO) run --release --quiet --
 # Mesa's device-select layer complains on machines without a display session.
 QUIET_MESA = NODEVICE_SELECT=1
 
-.PHONY: mnist test adapter build
+.PHONY: mnist test test-interop adapter build
 
 mnist: adapter
 	$(GPU_TRAIN) mnist --opt adam
 
 test: adapter
 	$(QUIET_MESA) $(CARGO) test --release
+
+test-interop: build
+	tests/interop/run.sh
 
 build:
 	$(CARGO) build --release

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Compares the release binary and the committed references with PyTorch, scikit-learn and
+# TensorBoard. Arguments go to pytest. GPU_TRAIN names another binary.
+set -euo pipefail
+cd "$(dirname "$0")"
+python="$(./environment.sh)"
+export PYTHONDONTWRITEBYTECODE=1
+exec "$python" -m pytest -p no:cacheprovider -q -rP --durations=5 "${@:-.}"
