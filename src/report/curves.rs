@@ -1,57 +1,48 @@
-//! Training curves of one run as a PNG: loss on the left, accuracy on the right.
-//!
-//! Everything is painted at twice the final size with an embedded font and then
-//! averaged down, so the picture is smooth and needs no font of the machine.
+//! Training curves of one run as a PNG: loss on the left, a metric on the right, and the learning
+//! rate in a strip below.
 
-mod axis;
 mod panel;
-mod pen;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
-
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::register_font;
-use plotters::style::text_anchor::HPos;
-
-use axis::Axis;
+use super::canvas::axis::Axis;
+use super::canvas::legend::Sample;
+use super::canvas::plane::{Plane, finite};
+use super::canvas::{
+    Area, BLUE, Canvas, FAINT, GREEN, INK, PALE_BLUE, Rgb, Stroke, VERMILLION, WIDTH, Xy, picture,
+};
+use super::metric::Metric;
 use panel::Panel;
-use pen::{diamond, dot, measure, stroke, write};
+pub(in crate::report) use panel::values;
 
-/// Size of the PNG in pixels.
-pub const SIZE: (u32, u32) = (1200, 560);
-/// Painted pixels per final pixel, each way.
-const SCALE: i32 = 2;
-/// Values from here on count as infinite; losses are `f32` at their source.
-const HUGE: f64 = 1e100;
+/// Height of the picture without and with the learning rate.
+const HEIGHT: u32 = 560;
+const STRIP: u32 = 190;
 /// At most so many steps are drawn; more are averaged in bins.
 const MAX_STEPS: usize = 2000;
-const FONT: &str = "DejaVu Sans";
-const INK: RGBColor = RGBColor(45, 45, 45);
-const GRID: RGBColor = RGBColor(226, 226, 226);
-/// Name, colour (Okabe-Ito: safe for colour-blind eyes) and line width of every series, back to
-/// front.
-const SERIES: [(&str, RGBColor, i32); 4] = [
-    ("training, per step", RGBColor(176, 210, 232), 1),
-    ("training, mean per epoch", RGBColor(0, 114, 178), 2),
-    ("validation", RGBColor(213, 94, 0), 2),
-    ("test", RGBColor(0, 140, 104), 0),
+/// Name, colour and line width of every series, back to front.
+const SERIES: [(&str, Rgb, f64); 4] = [
+    ("training, per step", PALE_BLUE, 1.0),
+    ("training, mean per epoch", BLUE, 2.0),
+    ("validation", VERMILLION, 2.0),
+    ("test", GREEN, 0.0),
 ];
 
-/// One measurement: `epoch` counts epochs done and may be fractional, `accuracy` is in 0..1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One measurement: `epoch` counts epochs done and may be fractional, `metric` is in the unit
+/// that [`Metric::scale`] starts from (accuracy in 0..1).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
     pub epoch: f64,
     pub loss: f64,
-    pub accuracy: Option<f64>,
+    pub metric: Option<f64>,
 }
 
 /// All that is drawn of one run. Every list may be empty; values that are not finite are skipped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Curves<'a> {
     pub title: &'a str,
+    /// What the points' `metric` is.
+    pub metric: Metric<'a>,
     /// Every training step, drawn thin and pale.
     pub steps: &'a [Point],
     /// Training means per epoch.
@@ -59,101 +50,79 @@ pub struct Curves<'a> {
     pub validation: &'a [Point],
     /// The final test, drawn as a labelled marker.
     pub test: Option<Point>,
+    /// Epoch and learning rate of every step; without any there is no strip for them.
+    pub rates: &'a [(f64, f64)],
+    /// The epoch whose weights were restored.
+    pub best: Option<f64>,
 }
 
-type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-type Plane<'a> = DrawingArea<BitMapBackend<'a>, Cartesian2d<Axis, Axis>>;
-/// Epoch and value in data units, or a pixel's place.
-type Xy<T> = (T, T);
-
-/// Draws the curves and returns the bytes of a PNG of [`SIZE`].
+/// Draws the curves and returns the bytes of a PNG, 1200 pixels wide.
+///
+/// # Errors
+/// The picture could not be drawn or packed; never because of the values in it.
 pub fn draw(curves: &Curves) -> Result<Vec<u8>, String> {
-    static FONT_READY: OnceLock<bool> = OnceLock::new();
-    let bytes = include_bytes!("../../assets/fonts/DejaVuSans-ascii.ttf");
-    let register = || register_font(FONT, FontStyle::Normal, bytes).is_ok();
-    if !FONT_READY.get_or_init(register) {
-        return Err("the embedded font is damaged".to_string());
-    }
-    let (width, height) = (SIZE.0 * SCALE as u32, SIZE.1 * SCALE as u32);
-    let mut pixels = vec![255u8; (width * height * 3) as usize];
-    let canvas = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-    paint(&canvas, curves).map_err(|error| format!("drawing the training curves: {error}"))?;
-    drop(canvas);
-    encode(&pixels)
+    let rates = finite(curves.rates.iter().copied());
+    let height = if rates.is_empty() { 0 } else { STRIP } + HEIGHT;
+    picture((WIDTH, height), |canvas| paint(canvas, curves, &rates))
 }
 
-/// Averages the painted pixels down to [`SIZE`] and packs them as PNG.
-fn encode(pixels: &[u8]) -> Result<Vec<u8>, String> {
-    let (scale, row) = (SCALE as usize, (SIZE.0 as usize) * SCALE as usize);
-    let small = image::RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| {
-        let corner = y as usize * scale * row + x as usize * scale;
-        image::Rgb(std::array::from_fn(|channel| {
-            let at = |i: usize| (corner + i / scale * row + i % scale) * 3 + channel;
-            let sum: usize = (0..scale * scale).map(|i| pixels[at(i)] as usize).sum();
-            ((sum + scale * scale / 2) / (scale * scale)) as u8
-        }))
-    });
-    let mut png = std::io::Cursor::new(Vec::new());
-    small
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| error.to_string())?;
-    Ok(png.into_inner())
-}
-
-/// Title and legend on top, one or two panels below.
-fn paint(canvas: &Canvas, curves: &Curves) -> Result<(), String> {
+/// Title and legend on top, one or two panels below, and the learning rate under them.
+fn paint(canvas: &Canvas, curves: &Curves, rates: &[Xy]) -> Result<(), String> {
+    let scale = curves.metric.scale;
     let loss = Panel::new(curves, |point| Some(point.loss));
-    let accuracy = Panel::new(curves, |point| Some(point.accuracy? * 100.0));
-    heading(canvas, curves.title, [&loss, &accuracy])?;
-    let epochs = [&loss, &accuracy]
-        .map(|panel| panel.series.concat())
-        .concat();
-    let x = Axis::epochs(epochs.iter().map(|point| point.0));
+    let metric = Panel::new(curves, |point| Some(point.metric? * scale));
+    let best = curves.best.filter(|epoch| epoch.is_finite());
+    canvas.title(curves.title, f64::from(WIDTH))?;
+    canvas.legend(&legend([&loss, &metric], best), (20.0, 48.0))?;
+
+    let epochs = [&loss, &metric].map(|panel| panel.series.concat()).concat();
+    let epochs = epochs.iter().chain(rates).map(|point| point.0);
+    let x = Axis::epochs(epochs);
     let losses = Axis::loss(&loss.sorted(1..4), &loss.sorted(0..1));
-    let (_, below) = canvas.split_vertically(62 * SCALE);
-    if accuracy.series.iter().all(Vec::is_empty) {
-        return loss.paint(canvas, &below, [&x, &losses], true);
+    let (right, bottom) = (f64::from(WIDTH), f64::from(HEIGHT));
+    if !rates.is_empty() {
+        let area = Area::new(0.0, bottom, right, bottom + f64::from(STRIP));
+        strip(canvas, area, x.clone(), rates)?;
     }
-    let (left, right) = below.split_horizontally(SIZE.0 as i32 * SCALE / 2);
-    loss.paint(canvas, &left, [&x, &losses], true)?;
-    let percent = Axis::accuracy(&accuracy.sorted(1..4), &accuracy.sorted(0..1));
-    accuracy.paint(canvas, &right, [&x, &percent], false)
+    if metric.is_empty() {
+        let area = Area::new(0.0, 62.0, right, bottom);
+        return loss.paint(canvas, area, [x, losses], "", best, true);
+    }
+    let area = Area::new(0.0, 62.0, right / 2.0, bottom);
+    loss.paint(canvas, area, [x.clone(), losses], "", best, true)?;
+    let values = Axis::metric(&curves.metric, &metric.sorted(1..4), &metric.sorted(0..1));
+    let area = Area::new(right / 2.0, 62.0, right, bottom);
+    metric.paint(canvas, area, [x, values], curves.metric.unit, best, false)
 }
 
-/// The title, and under it a sample of every series that some panel shows.
-fn heading(canvas: &Canvas, title: &str, panels: [&Panel; 2]) -> Result<(), String> {
-    let in_font = |c: char| c == ' ' || c.is_ascii_graphic() || "·×–".contains(c);
-    let plain = |c: char| if c.is_whitespace() { ' ' } else { '?' };
-    let shown = title
-        .chars()
-        .take(200)
-        .map(|c| if in_font(c) { c } else { plain(c) });
-    let mut title: String = shown.collect();
-    let room = (SIZE.0 as i32 - 40) * SCALE;
-    while measure(canvas, &title, 20)?.0 > room {
-        title.truncate(title.trim_end_matches('.').len());
-        title.pop();
-        title.push_str("...");
-    }
-    write(canvas, &title, 20, (20 * SCALE, 20 * SCALE), HPos::Left)?;
-    let (mut x, y) = (20 * SCALE, 48 * SCALE);
+/// The learning rate of every step; where there are too many, of every n-th.
+fn strip(canvas: &Canvas, area: Area, x: Axis, rates: &[Xy]) -> Result<(), String> {
+    let mut values: Vec<f64> = rates.iter().map(|rate| rate.1).collect();
+    values.sort_by(f64::total_cmp);
+    let plane = Plane::frame(canvas, area, x, Axis::rates(&values))?;
+    let every = rates.len().div_ceil(MAX_STEPS).max(1);
+    let last = rates.last().copied();
+    let drawn: Vec<Xy> = rates.iter().step_by(every).copied().chain(last).collect();
+    plane.curve(canvas, &drawn, Stroke::solid(INK, 1.5))
+}
+
+/// An entry for every series that some panel shows, and one for the best epoch.
+fn legend(panels: [&Panel; 2], best: Option<f64>) -> Vec<(Sample, String)> {
+    let mut entries = Vec::new();
     for (index, (name, colour, width)) in SERIES.into_iter().enumerate() {
         if panels.iter().all(|panel| panel.series[index].is_empty()) {
             continue;
         }
-        if width == 0 {
-            diamond(canvas, (x + 13 * SCALE, y), colour)?;
-        } else {
-            stroke(canvas, [(x, y), (x + 26 * SCALE, y)], colour, width)?;
-            dot(
-                canvas,
-                (x + 13 * SCALE, y),
-                if width > 1 { 3 * SCALE } else { 0 },
-                colour,
-            )?;
-        }
-        write(canvas, name, 15, (x + 33 * SCALE, y), HPos::Left)?;
-        x += 57 * SCALE + measure(canvas, name, 15)?.0;
+        let stroke = Stroke::solid(colour, width);
+        let sample = match width {
+            0.0 => Sample::Diamond(colour),
+            1.0 => Sample::Line(stroke),
+            _ => Sample::Dotted(stroke),
+        };
+        entries.push((sample, name.to_string()));
     }
-    Ok(())
+    if let Some(best) = best {
+        entries.push((Sample::Ring(FAINT), format!("best epoch ({best})")));
+    }
+    entries
 }

@@ -2,29 +2,21 @@
 
 use std::ops::Range;
 
-use plotters::prelude::*;
-use plotters::style::text_anchor::HPos;
-
-use super::axis::Axis;
-use super::pen::{diamond, dot, font, measure, message, significant, stroke, write};
-use super::{Canvas, Curves, GRID, HUGE, INK, MAX_STEPS, Plane, Point, SCALE, SERIES, Xy};
+use super::{Curves, MAX_STEPS, Point, SERIES};
+use crate::report::canvas::axis::Axis;
+use crate::report::canvas::plane::{Plane, finite};
+use crate::report::canvas::text::significant;
+use crate::report::canvas::{Area, Canvas, FAINT, Stroke, Xy};
 
 /// The finite values of one quantity, in the order of [`SERIES`].
 pub(super) struct Panel {
-    pub(super) series: [Vec<Xy<f64>>; 4],
+    pub(super) series: [Vec<Xy>; 4],
 }
 
 impl Panel {
     pub(super) fn new(curves: &Curves, value: impl Fn(&Point) -> Option<f64>) -> Self {
-        let finite = |points: &[Point]| -> Vec<Xy<f64>> {
-            let pairs = points
-                .iter()
-                .filter_map(|point| Some((point.epoch, value(point)?)));
-            pairs
-                .filter(|(x, y)| (0.0..HUGE).contains(x) && y.abs() < HUGE)
-                .collect()
-        };
-        let steps = finite(curves.steps);
+        let of = |points: &[Point]| values(points, &value);
+        let steps = of(curves.steps);
         let bins = steps
             .chunks(steps.len().div_ceil(MAX_STEPS).max(1))
             .map(|bin| {
@@ -34,10 +26,14 @@ impl Panel {
                 })
             });
         let test: Vec<Point> = curves.test.into_iter().collect();
-        let (epochs, validation) = (finite(curves.epochs), finite(curves.validation));
+        let (epochs, validation) = (of(curves.epochs), of(curves.validation));
         Self {
-            series: [bins.collect(), epochs, validation, finite(&test)],
+            series: [bins.collect(), epochs, validation, of(&test)],
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.series.iter().all(Vec::is_empty)
     }
 
     /// All values of the given series, sorted.
@@ -47,115 +43,68 @@ impl Panel {
         values
     }
 
-    /// Axes, grid and series on `area`, a part of `canvas`. `above` says on which side of its
-    /// marker the test's label goes if there is room.
+    /// Axes, grid and series on `area`, with a mark at the best epoch. `above` says on which side
+    /// of its marker the test's label goes if there is room.
     pub(super) fn paint(
         &self,
         canvas: &Canvas,
-        area: &Canvas,
-        axes: [&Axis; 2],
+        area: Area,
+        [x, y]: [Axis; 2],
+        unit: &str,
+        best: Option<f64>,
         above: bool,
     ) -> Result<(), String> {
-        let plane = frame(canvas, area, axes)?;
-        let [x, y] = axes;
-        if self.series.iter().all(Vec::is_empty) {
-            let middle = ((x.low + x.high) / 2.0, (y.low + y.high) / 2.0);
-            let middle = plane.map_coordinate(&middle);
-            return write(canvas, "no finite values", 16, middle, HPos::Center);
+        let plane = Plane::frame(canvas, area, x, y)?;
+        if self.is_empty() {
+            return plane.empty(canvas);
         }
         for (points, (_, colour, width)) in self.series.iter().zip(SERIES) {
-            let points: Vec<_> = points.iter().map(|at| (at.0, y.scaled(at.1))).collect();
-            for pair in points.windows(2) {
-                if let Some(ends) = clip(pair[0], pair[1], (y.low, y.high)) {
-                    stroke(
-                        canvas,
-                        ends.map(|at| plane.map_coordinate(&at)),
-                        colour,
-                        width,
-                    )?;
-                }
-            }
-            let radius = match (width, points.len()) {
-                (0, _) | (1, 2..) => continue,
-                (_, 0..=50) => 3 * SCALE,
-                _ => width * SCALE / 2,
-            };
-            for point in points.iter().filter(|at| (y.low..=y.high).contains(&at.1)) {
-                dot(canvas, plane.map_coordinate(point), radius, colour)?;
+            plane.curve(canvas, points, Stroke::solid(colour, width))?;
+            match (width, points.len()) {
+                (0.0, _) | (1.0, 2..) => {}
+                (_, 0..=50) => plane.dots(canvas, points, 3.0, colour)?,
+                _ => plane.dots(canvas, points, width / 2.0, colour)?,
             }
         }
-        let Some(&(epoch, value)) = self.series[3].first() else {
+        if let Some(best) = best {
+            self.mark(canvas, &plane, best)?;
+        }
+        let Some(&test) = self.series[3].first() else {
             return Ok(());
         };
-        let height = y.scaled(value).clamp(y.low, y.high);
-        let place = plane.map_coordinate(&(epoch, height));
-        diamond(canvas, place, SERIES[3].1)?;
-        let label = format!("test {}{}", significant(value), y.unit);
-        beside(canvas, &label, place, plane.get_pixel_range(), above)
+        let place = plane.nearest(test);
+        canvas.diamond(place, SERIES[3].1)?;
+        let gap = if unit.is_empty() { "" } else { " " };
+        let label = format!("test {}{gap}{unit}", significant(test.1));
+        canvas.label(&label, place, plane.inside, above)
+    }
+
+    /// A ring around the value of epoch `best`, of validation if there is one, and a line down to
+    /// the axis.
+    fn mark(&self, canvas: &Canvas, plane: &Plane, best: f64) -> Result<(), String> {
+        let found = [2, 1].into_iter().find_map(|series| {
+            let near = |at: &&Xy| (at.0 - best).abs() < 1e-6;
+            Some((series, *self.series[series].iter().find(near)?))
+        });
+        if !(0.0..=1.0).contains(&plane.x.place(best)) {
+            return Ok(());
+        }
+        plane.upright(canvas, best, FAINT)?;
+        match found {
+            Some((series, at)) if plane.shows(at) => canvas.ring(plane.at(at), SERIES[series].1),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Draws axes, grid and tick labels, and returns the plane inside them.
-fn frame<'a>(canvas: &Canvas, area: &Canvas<'a>, [x, y]: [&Axis; 2]) -> Result<Plane<'a>, String> {
-    let mut widest = 0;
-    for (_, label) in &y.ticks {
-        widest = widest.max(measure(canvas, label, 15)?.0);
-    }
-    let mut builder = ChartBuilder::on(area);
-    builder.margin_top(10 * SCALE).margin_right(20 * SCALE);
-    builder.margin_bottom(8 * SCALE).margin_left(16 * SCALE);
-    builder
-        .x_label_area_size(50 * SCALE)
-        .y_label_area_size(widest + 44 * SCALE);
-    let chart = builder.build_cartesian_2d(x.clone(), y.clone());
-    let mut chart = chart.map_err(message)?;
-    let (thin, ink) = (
-        GRID.stroke_width(SCALE as u32),
-        INK.stroke_width(SCALE as u32),
-    );
-    let mut mesh = chart.configure_mesh();
-    mesh.bold_line_style(thin)
-        .light_line_style(TRANSPARENT)
-        .axis_style(ink);
-    mesh.label_style(font(15)).axis_desc_style(font(16));
-    mesh.x_desc(x.title)
-        .y_desc(y.title)
-        .y_label_offset(3 * SCALE);
-    mesh.set_all_tick_mark_size(4 * SCALE)
-        .draw()
-        .map_err(message)?;
-    Ok(chart.plotting_area().clone())
-}
-
-/// Writes a label above or below `place`, moved to stay within `bounds`, on a pale ground.
-fn beside(
-    canvas: &Canvas,
-    label: &str,
-    place: Xy<i32>,
-    (columns, rows): Xy<Range<i32>>,
-    above: bool,
-) -> Result<(), String> {
-    let (wide, high) = measure(canvas, label, 15)?;
-    let right = (place.0 + wide / 2)
-        .min(columns.end - 4 * SCALE)
-        .max(columns.start + wide);
-    let room = high + 16 * SCALE;
-    let above = (above && place.1 - room > rows.start) || place.1 + room > rows.end;
-    let middle = place.1 + if above { -1 } else { 1 } * (12 * SCALE + high / 2);
-    let (dx, dy) = (4 * SCALE, high / 2 + 3 * SCALE);
-    let corners = [(right - wide - dx, middle - dy), (right + dx, middle + dy)];
-    let ground = Rectangle::new(corners, WHITE.mix(0.85).filled());
-    canvas.draw(&ground).map_err(message)?;
-    write(canvas, label, 15, (right, middle), HPos::Right)
-}
-
-/// The part of a line that lies between two heights.
-fn clip(a: Xy<f64>, b: Xy<f64>, (low, high): Xy<f64>) -> Option<[Xy<f64>; 2]> {
-    let cut = |y: f64| (a.0 + (b.0 - a.0) * ((y - a.1) / (b.1 - a.1)), y);
-    let keep = |at: Xy<f64>| match at.1 {
-        y if y < low => cut(low),
-        y if y > high => cut(high),
-        _ => at,
-    };
-    (a.1.max(b.1) >= low && a.1.min(b.1) <= high).then(|| [keep(a), keep(b)])
+/// The finite values of points at epochs that can be.
+pub(in crate::report) fn values(
+    points: &[Point],
+    value: &impl Fn(&Point) -> Option<f64>,
+) -> Vec<Xy> {
+    let pairs = points
+        .iter()
+        .filter(|point| point.epoch >= 0.0)
+        .filter_map(|point| Some((point.epoch, value(point)?)));
+    finite(pairs)
 }
