@@ -55,11 +55,10 @@ fn rates_are_pytorchs() {
                 case.epochs,
                 case.per_epoch
             );
-            if (update + 1) % case.per_epoch == 0 {
-                if let Some(losses) = &case.losses {
-                    let loss = losses[epoch as usize].unwrap_or(f64::NAN);
-                    planned.observe(&mut state, case.lr, loss);
-                }
+            let epoch_ends = (update + 1).is_multiple_of(case.per_epoch);
+            if let (true, Some(losses)) = (epoch_ends, &case.losses) {
+                let loss = losses[epoch as usize].unwrap_or(f64::NAN);
+                planned.observe(&mut state, case.lr, loss);
             }
         }
     }

@@ -11,7 +11,8 @@ use super::time_limit::format_time;
 use crate::{Error, Result};
 
 /// Why a run ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// All of them were run.
     Epochs { epochs: u32 },
@@ -326,7 +327,7 @@ mod tests {
     fn convergence_is_ten_epochs_without_a_ten_thousandth() {
         assert_eq!(converged(|_| 0.5), Some(11));
         assert_eq!(converged(|_| 0.0), Some(11));
-        assert_eq!(converged(|epoch| f64::from(epoch)), Some(11));
+        assert_eq!(converged(f64::from), Some(11));
         // Ten epochs lower it by 2e-4, or by 5e-5, of itself.
         assert_eq!(converged(|epoch| (-2e-5 * f64::from(epoch)).exp()), None);
         assert_eq!(
