@@ -1,15 +1,16 @@
 //! Reads an image file into the input of a model, and says what it assumed on the way.
 
 mod digit;
-mod file;
+pub(crate) mod file;
+pub(crate) mod fit;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, GenericImageView, GrayImage, Luma, Rgb, RgbImage};
+use image::{DynamicImage, GenericImageView};
 
+use self::fit::{grey_over, has_transparency};
 use super::ImageShape;
 use crate::{Error, Result};
 
@@ -90,52 +91,22 @@ fn read_digit(image: &DynamicImage, notes: &mut Vec<String>) -> Option<Vec<u8>> 
 
 /// The picture resized to `shape`, which may change its aspect ratio.
 fn resize(image: &DynamicImage, shape: ImageShape, notes: &mut Vec<String>) -> Vec<u8> {
-    if has_transparency(image) {
+    let mut pixels = vec![0; shape.len()];
+    let change = fit::fill(image, shape, &mut pixels);
+    if change.transparent {
         notes.push("transparency laid over white".to_string());
     }
-    let (width, height) = (shape.width as u32, shape.height as u32);
-    if image.dimensions() != (width, height) {
-        let (w, h) = image.dimensions();
-        let kept = u64::from(w) * u64::from(height) == u64::from(h) * u64::from(width);
-        let aspect = if kept { "" } else { ", aspect ratio changed" };
-        notes.push(format!("resized to {width}x{height}{aspect}"));
+    if change.resized {
+        let aspect = if change.aspect {
+            ", aspect ratio changed"
+        } else {
+            ""
+        };
+        notes.push(format!(
+            "resized to {}x{}{aspect}",
+            shape.width, shape.height
+        ));
     }
     notes.push("light and dark left as they are".to_string());
-
-    if shape.channels == 1 {
-        let grey = grey_over(image, 255);
-        return imageops::resize(&grey, width, height, FilterType::CatmullRom).into_raw();
-    }
-    let rgb = rgb_over(image, 255);
-    let rgb = imageops::resize(&rgb, width, height, FilterType::CatmullRom);
-    (0..3)
-        .flat_map(|channel| rgb.pixels().map(move |pixel| pixel.0[channel]))
-        .collect()
-}
-
-fn has_transparency(image: &DynamicImage) -> bool {
-    image.color().has_alpha() && image.pixels().any(|(_, _, pixel)| pixel.0[3] < 255)
-}
-
-fn rgb_over(image: &DynamicImage, ground: u8) -> RgbImage {
-    let (width, height) = image.dimensions();
-    RgbImage::from_fn(width, height, |x, y| {
-        let [r, g, b, alpha] = image.get_pixel(x, y).0;
-        Rgb([r, g, b].map(|value| blend(value, alpha, ground)))
-    })
-}
-
-/// Grey by the luma of Rec. 601; grey pictures keep their values.
-fn grey_over(image: &DynamicImage, ground: u8) -> GrayImage {
-    let (width, height) = image.dimensions();
-    GrayImage::from_fn(width, height, |x, y| {
-        let [r, g, b, alpha] = image.get_pixel(x, y).0;
-        let luma = (299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000;
-        Luma([blend(luma as u8, alpha, ground)])
-    })
-}
-
-fn blend(value: u8, alpha: u8, ground: u8) -> u8 {
-    let alpha = u32::from(alpha);
-    ((u32::from(value) * alpha + u32::from(ground) * (255 - alpha) + 127) / 255) as u8
+    pixels
 }

@@ -17,7 +17,10 @@ pub enum Samples {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// Class numbers, and the classes' names by number.
-    Classes { labels: Vec<u32>, names: Vec<String> },
+    Classes {
+        labels: Vec<u32>,
+        names: Vec<String>,
+    },
     /// Numbers, in the data's own units, and what they are called.
     Values { values: Vec<f32>, name: String },
 }
@@ -59,4 +62,17 @@ pub struct Source {
     pub names: Vec<String>,
     /// What was understood, assumed or left out, a line each.
     pub notes: Vec<String>,
+}
+
+impl Source {
+    /// The bytes of sample `ix`, `[C*H*W]`; nothing where samples are no bytes.
+    pub fn bytes(&self, ix: usize) -> Option<&[u8]> {
+        match &self.content {
+            Content::Samples {
+                shape,
+                samples: Samples::Bytes(bytes),
+            } => bytes.get(ix * shape.len()..(ix + 1) * shape.len()),
+            _ => None,
+        }
+    }
 }

@@ -20,8 +20,8 @@ fn saved(image: impl Into<DynamicImage>, name: &str) -> (TempDir, PathBuf) {
 /// The first test digit of MNIST; unpacking takes a while without optimisation.
 fn seven() -> GrayImage {
     static SEVEN: LazyLock<GrayImage> = LazyLock::new(|| {
-        let test = mnist::load().unwrap().test;
-        GrayImage::from_raw(28, 28, test.image(0).to_vec()).unwrap()
+        let source = mnist::load().unwrap();
+        GrayImage::from_raw(28, 28, source.bytes(60_000).unwrap().to_vec()).unwrap()
     });
     SEVEN.clone()
 }
