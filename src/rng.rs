@@ -10,6 +10,11 @@ pub enum Purpose {
     /// Dropout layers use their number, so these start above them.
     Init = 0x8000_0000,
     Shuffle = 0x8000_0001,
+    TestSplit = 0x8000_0002,
+    ValSplit = 0x8000_0003,
+    Limit = 0x8000_0004,
+    /// Computed data sets, by their number.
+    Synthetic = 0x8000_0010,
 }
 
 /// A sequence of draws for one seed, purpose and number (a parameter, an epoch).
@@ -48,6 +53,17 @@ impl Stream {
     pub fn uniform(&mut self, bound: f64) -> f32 {
         let unit = f64::from(self.next_u32()) / 4_294_967_296.0;
         ((2.0 * unit - 1.0) * bound) as f32
+    }
+
+    /// Normal with mean 0 and this standard deviation: z = sqrt(-2 ln u) cos(2 pi v) (Box and Muller
+    /// 1958), in f64, u in (0, 1] and v in [0, 1) of 32 bits each. Two words a draw: the sine that
+    /// would be a second one is not kept, so that draw n depends on n alone. |z| is at most
+    /// sqrt(64 ln 2) = 6.66. The logarithm and the cosine are libm's, the same bits everywhere.
+    pub fn normal(&mut self, std: f64) -> f32 {
+        let u = (f64::from(self.next_u32()) + 1.0) / 4_294_967_296.0;
+        let v = f64::from(self.next_u32()) / 4_294_967_296.0;
+        let z = (-2.0 * libm::log(u)).sqrt() * libm::cos(std::f64::consts::TAU * v);
+        (z * std) as f32
     }
 
     /// Uniform in 0..n, without bias (Lemire 2019, arXiv:1805.10941).

@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use super::idx::Idx;
-use super::{Dataset, ImageShape, Part, pack};
+use super::source::{Content, Source};
+use super::{ImageShape, Samples, Targets, pack};
 use crate::{Error, Result};
 
 static TRAIN_IMAGES: &[u8] = include_bytes!("../../assets/train-images-idx3-ubyte.pack");
@@ -18,22 +19,41 @@ const SHAPE: ImageShape = ImageShape {
 };
 const CLASSES: u32 = 10;
 
-/// Unpacks MNIST: strokes are light (up to 255) on a dark ground (0).
+/// Unpacks MNIST: strokes are light (up to 255) on a dark ground (0). The test images follow the
+/// training images.
 ///
 /// # Errors
 /// [`Error::Data`] where the embedded files are damaged.
-pub fn load() -> Result<Dataset> {
+pub fn load() -> Result<Source> {
     let (train, test) = rayon::join(
         || part("MNIST train", TRAIN_IMAGES, TRAIN_LABELS),
         || part("MNIST test", TEST_IMAGES, TEST_LABELS),
     );
-    Ok(Dataset {
-        name: "mnist".to_string(),
-        shape: SHAPE,
-        classes: (0..CLASSES).map(|class| class.to_string()).collect(),
-        train: train?,
-        test: test?,
+    let (mut all, test) = (train?, test?);
+    let n_train = all.labels.len();
+    all.pixels.extend_from_slice(&test.pixels);
+    all.labels.extend_from_slice(&test.labels);
+    Ok(Source {
+        test: Some(n_train..all.labels.len()),
+        content: Content::Samples {
+            shape: SHAPE,
+            samples: Samples::Bytes(all.pixels),
+        },
+        targets: Targets::Classes {
+            labels: all.labels,
+            names: (0..CLASSES).map(|class| class.to_string()).collect(),
+        },
+        val: None,
+        names: Vec::new(),
+        notes: Vec::new(),
     })
+}
+
+/// Images `[N, 28*28]` and labels `[N]` of one part.
+#[derive(Debug)]
+struct Part {
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
 }
 
 /// Unpacks one part from its packed images and its gzipped IDX labels.
@@ -71,17 +91,17 @@ mod tests {
 
     use super::*;
 
-    fn histogram(part: &Part) -> [usize; 10] {
+    fn histogram(labels: &[u32]) -> [usize; 10] {
         let mut counts = [0; 10];
-        for &label in &part.labels {
+        for &label in labels {
             counts[label as usize] += 1;
         }
         counts
     }
 
     /// Sum of pixels, and sum of pixels weighted by position modulo 65521, which sees order.
-    fn sums(part: &Part) -> (u64, u64) {
-        part.pixels
+    fn sums(pixels: &[u8]) -> (u64, u64) {
+        pixels
             .iter()
             .zip(0u64..)
             .fold((0, 0), |(plain, weighted), (&pixel, ix)| {
@@ -93,23 +113,33 @@ mod tests {
     /// The expected numbers were computed with NumPy from the original files.
     #[test]
     fn the_embedded_files_are_mnist() {
-        let set = load().unwrap();
-        assert_eq!((set.train.len(), set.test.len()), (60000, 10000));
-        assert_eq!(set.train.pixels.len(), 60000 * set.shape.len());
-        assert_eq!(set.test.pixels.len(), 10000 * set.shape.len());
-        assert_eq!(set.classes.concat(), "0123456789");
-        assert_eq!(set.train.labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-        assert_eq!(set.test.labels[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+        let source = load().unwrap();
+        assert_eq!(source.test, Some(60000..70000));
+        let Content::Samples {
+            shape,
+            samples: Samples::Bytes(pixels),
+        } = source.content
+        else {
+            panic!("MNIST is pictures");
+        };
+        let Targets::Classes { labels, names } = source.targets else {
+            panic!("MNIST has classes");
+        };
+        assert_eq!(pixels.len(), 70000 * shape.len());
+        let (train, test) = pixels.split_at(60000 * shape.len());
+        assert_eq!(names.concat(), "0123456789");
+        assert_eq!(labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+        assert_eq!(labels[60000..60010], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
         assert_eq!(
-            histogram(&set.train),
+            histogram(&labels[..60000]),
             [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
         );
         assert_eq!(
-            histogram(&set.test),
+            histogram(&labels[60000..]),
             [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         );
-        assert_eq!(sums(&set.train), (1_567_298_545, 51_355_837_786_562));
-        assert_eq!(sums(&set.test), (264_923_200, 8_671_846_691_775));
+        assert_eq!(sums(train), (1_567_298_545, 51_355_837_786_562));
+        assert_eq!(sums(test), (264_923_200, 8_671_846_691_775));
     }
 
     #[test]

@@ -12,13 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Sequential;
 use crate::data::ImageShape;
+use crate::data::load::TableModel;
+use crate::data::options::DataOptions;
 use crate::plan::{Loss, Plan};
 use crate::{Error, Result};
 
 /// The metadata key.
 const KEY: &str = "gpu-train";
 /// Raised when older programs could not read the file rightly.
-const FORMAT: u32 = 1;
+/// 2: the normalisation subtracts a centre; 1 added a shift.
+const FORMAT: u32 = 2;
 
 /// What a model file says beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,20 +29,106 @@ pub struct ModelInfo {
     pub format: u32,
     /// Layer notation without the output layer.
     pub architecture: String,
+    /// Class names by number; none where a value is predicted.
     pub classes: Vec<String>,
     pub input: ImageShape,
     pub loss: String,
-    /// input = pixel * scale + shift, one entry per `span` neighbouring inputs.
+    /// input = (sample - centre) * scale, one entry per `span` neighbouring inputs.
     pub normalization: Normalization,
     /// The data that it was trained on, as the command line names it.
     pub source: String,
+    /// How that was read and split.
+    #[serde(default)]
+    pub data: DataOptions,
+    /// Where a value is predicted: its name, and how it was scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Where the inputs are a table's columns: how they become numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableModel>,
+}
+
+/// The value that a regression predicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    pub name: String,
+    #[serde(flatten)]
+    pub scale: TargetScale,
+}
+
+/// How a regression's target is standardised inside: (value - mean) / std.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetScale {
+    pub mean: f32,
+    pub std: f32,
+}
+
+impl TargetScale {
+    /// Leaves values as they are.
+    pub const NONE: TargetScale = TargetScale {
+        mean: 0.0,
+        std: 1.0,
+    };
+
+    pub fn standardise(&self, value: f32) -> f32 {
+        (value - self.mean) / self.std
+    }
+
+    /// The inverse of [`Self::standardise`].
+    pub fn original(&self, value: f32) -> f32 {
+        value * self.std + self.mean
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredNormalization")]
 pub struct Normalization {
     pub scale: Vec<f32>,
-    pub shift: Vec<f32>,
+    pub centre: Vec<f32>,
     pub span: usize,
+}
+
+/// As files have it: format 1 has a shift where format 2 has a centre.
+#[derive(Deserialize)]
+struct StoredNormalization {
+    scale: Vec<f32>,
+    centre: Option<Vec<f32>>,
+    shift: Option<Vec<f32>>,
+    span: usize,
+}
+
+impl TryFrom<StoredNormalization> for Normalization {
+    type Error = String;
+
+    fn try_from(stored: StoredNormalization) -> std::result::Result<Normalization, String> {
+        let StoredNormalization {
+            scale,
+            centre,
+            shift,
+            span,
+        } = stored;
+        let centre = match (centre, shift) {
+            (Some(centre), _) => centre,
+            // x * scale + shift = (x - centre) * scale
+            (None, Some(shift)) => {
+                if scale.contains(&0.0) {
+                    return Err("the normalization has a scale of zero".to_string());
+                }
+                let pairs = scale.iter().zip(&shift);
+                let centres = pairs.map(|(&scale, &shift)| {
+                    // 0 and not -0
+                    (0.0 - f64::from(shift) / f64::from(scale)) as f32
+                });
+                centres.collect()
+            }
+            (None, None) => return Err("the normalization has no centre".to_string()),
+        };
+        Ok(Normalization {
+            scale,
+            centre,
+            span,
+        })
+    }
 }
 
 impl Normalization {
@@ -47,36 +136,32 @@ impl Normalization {
     pub fn unit(inputs: usize) -> Normalization {
         Normalization {
             scale: vec![1.0 / 255.0],
-            shift: vec![0.0],
+            centre: vec![0.0],
             span: inputs,
         }
     }
 
-    /// The rows of the plan's table for one member: (scale, shift) pairs.
+    /// The rows of the plan's table for one member: (scale, centre) pairs.
     pub fn table(&self) -> Vec<f32> {
-        let pairs = self.scale.iter().zip(&self.shift);
-        pairs.flat_map(|(&scale, &shift)| [scale, shift]).collect()
+        let pairs = self.scale.iter().zip(&self.centre);
+        pairs
+            .flat_map(|(&scale, &centre)| [scale, centre])
+            .collect()
     }
 }
 
 impl ModelInfo {
-    pub fn new(
-        model: &Sequential,
-        classes: &[String],
-        input: ImageShape,
-        loss: Loss,
-        normalization: Normalization,
-        source: &str,
-    ) -> ModelInfo {
-        ModelInfo {
-            format: FORMAT,
-            architecture: model.to_string(),
-            classes: classes.to_vec(),
-            input,
-            loss: loss.name().to_string(),
-            normalization,
-            source: source.to_string(),
-        }
+    /// The format that this program writes.
+    pub const FORMAT: u32 = FORMAT;
+
+    /// What the model has: an output per class, or one for a value.
+    pub fn outputs(&self) -> usize {
+        self.classes.len().max(1)
+    }
+
+    /// How a predicted value is brought back to its own units.
+    pub fn target_scale(&self) -> TargetScale {
+        self.target.as_ref().map_or(TargetScale::NONE, |t| t.scale)
     }
 }
 
@@ -150,18 +235,25 @@ impl Model {
             ));
         }
         let sequential =
-            Sequential::parse(&info.architecture, info.classes.len()).map_err(|e| e.to_string())?;
+            Sequential::parse(&info.architecture, info.outputs()).map_err(|e| e.to_string())?;
         let loss = Loss::from_name(&info.loss)
             .ok_or_else(|| format!("its loss \"{}\" is not known", info.loss))?;
-        if info.input.is_empty() || info.classes.is_empty() || info.normalization.span == 0 {
-            return Err("its input, classes or normalization are empty".to_string());
+        if info.input.is_empty() || info.normalization.span == 0 {
+            return Err("its input or normalization is empty".to_string());
         }
         if info.normalization.span > info.input.len()
             || info.normalization.scale.len() > info.input.len()
             || info.normalization.scale.is_empty()
-            || info.normalization.scale.len() != info.normalization.shift.len()
+            || info.normalization.scale.len() != info.normalization.centre.len()
         {
             return Err("its normalization does not fit its input".to_string());
+        }
+        if info.classes.is_empty() && info.target.is_none() {
+            return Err("it names neither classes nor a target".to_string());
+        }
+        let columns = info.table.as_ref().map(|t| t.encoder.inputs());
+        if columns.is_some_and(|columns| columns != info.input.len()) {
+            return Err("its table does not fit its input".to_string());
         }
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| format!("it is truncated or no safetensors file ({e})"))?;
@@ -214,5 +306,28 @@ impl Model {
             )));
         }
         Ok(arena)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shift_of_format_1_becomes_a_centre() {
+        let read = |json: &str| serde_json::from_str::<Normalization>(json);
+        let old = read(r#"{"scale":[0.5,0.25],"shift":[-1.0,0.0],"span":4}"#).unwrap();
+        assert_eq!(old.table(), [0.5, 2.0, 0.25, 0.0]);
+        assert!(old.centre[1].is_sign_positive());
+        let new = serde_json::to_string(&old).unwrap();
+        assert_eq!(new, r#"{"scale":[0.5,0.25],"centre":[2.0,0.0],"span":4}"#);
+        assert_eq!(read(&new).unwrap(), old);
+        for (bad, part) in [
+            (r#"{"scale":[0.0],"shift":[1.0],"span":4}"#, "scale of zero"),
+            (r#"{"scale":[1.0],"span":4}"#, "no centre"),
+        ] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::feed;
-use crate::data::Dataset;
+use super::feed::{self, Feed, Segment};
 use crate::executor::{Executor, floats};
 use crate::plan::{Hyper, PassKind};
 use crate::{Error, Result};
@@ -60,12 +59,24 @@ impl Budget {
 
 /// Loads everything, and the tables of the first epoch's steps.
 fn prepare(exec: &mut dyn Executor, start: &Start) -> Result<()> {
-    feed::load(exec, start.data, start.norm, start.hyper, start.arenas)?;
+    start.feed.load(exec)?;
+    feed::upload_rows(exec, start.hyper)?;
+    super::start_from(exec, start.arenas)?;
     let (capacity, batch) = (exec.plan().train.capacity, exec.plan().train.batch);
-    let n_train = start.data.train.len();
-    let orders = feed::epoch_order(start.hyper, 1, n_train, true);
-    let steps = capacity.min(n_train.div_ceil(batch));
-    feed::upload_segment(exec, start.hyper, &orders, 0, 0, steps)
+    let train = &start.feed.data.parts.train;
+    let orders = feed::epoch_order(start.hyper, 1, train, true);
+    let tables = Segment {
+        hyper: start.hyper,
+        orders: &orders,
+        lr: &|member, _| start.hyper[member].lr,
+        steps_before: 0,
+        updates_before: 0,
+        accumulate: start.accumulate,
+        ema: start.ema,
+        first: 0,
+        count: capacity.min(train.len().div_ceil(batch)),
+    };
+    start.feed.train_segment(exec, &tables)
 }
 
 /// Runs `count` steps, round and round the uploaded table, and waits for them; seconds.
@@ -87,10 +98,10 @@ fn run(exec: &mut dyn Executor, from: usize, count: usize) -> Result<f64> {
 /// What both sides start from.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
-    pub data: &'a Dataset,
-    /// One member's normalisation table \[n_norm, 2\].
-    pub norm: &'a [f32],
+    pub feed: &'a Feed<'a>,
     pub hyper: &'a [Hyper],
+    pub accumulate: usize,
+    pub ema: f64,
     /// Parameters \[P, arena_len\].
     pub arenas: &'a [f32],
 }
@@ -139,7 +150,13 @@ pub fn compare(
     }
     let [a, b] = sides;
     let batch = a.plan().train.batch * a.plan().members;
-    let per_epoch = start.data.train.len().div_ceil(a.plan().train.batch) as f64;
+    let per_epoch = start
+        .feed
+        .data
+        .parts
+        .train
+        .len()
+        .div_ceil(a.plan().train.batch) as f64;
     let timing = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];

@@ -1,82 +1,27 @@
-//! What a run does, resolved: the options as typed or read from a file, and the configuration that
-//! they become. A run folder's `config.toml` is a [`Config`] and can be run again.
+//! What a run does, resolved: the configuration that options, file and defaults come to. A run
+//! folder's `config.toml` is a [`Config`] and can be run again.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::class_weights::ClassWeights;
+use super::options::{BatchSize, Full};
+use super::schedule::{Planned, Schedule, Warmup};
+use super::stopping::{Converged, EarlyStop};
+use super::time_limit::parse_time;
+use super::{MemberState, file};
+use crate::data::options::DataOptions;
 use crate::models::Sequential;
+use crate::models::init::Initializer;
 use crate::plan::{Hyper, Loss, OptimizerKind};
 use crate::{Error, Result, suggest};
 
-/// The options of a training run; absent ones take the configuration file's value or the default.
-#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct TrainOptions {
-    /// Data that a configuration file was made for
-    #[arg(skip)]
-    pub source: Option<String>,
-    /// Layers: a preset (mlp, softmax) or a notation such as "linear:128,relu,dropout:0.2"; layers are linear:UNITS, dropout:RATE, relu, leaky-relu, tanh, sigmoid, gelu; the output layer is appended [default: mlp, which is linear:128,relu]
-    #[arg(long, value_name = "LAYERS", help_heading = "Model")]
-    pub model: Option<String>,
-    /// cross-entropy (softmax) or mse (one-hot against raw outputs) [default: cross-entropy]
-    #[arg(long, help_heading = "Model")]
-    pub loss: Option<String>,
-    /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: adam]
-    #[arg(long, value_name = "NAME", help_heading = "Optimiser")]
-    pub opt: Option<String>,
-    /// Learning rate [default: 0.001 for adam, adamw, rmsprop; 0.01 for momentum, nesterov, adagrad; 0.1 for sgd]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub lr: Option<f64>,
-    /// Momentum of momentum and nesterov [default: 0.9]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub momentum: Option<f64>,
-    /// Decay of the first moment of adam and adamw [default: 0.9]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub beta1: Option<f64>,
-    /// Decay of the second moment of adam and adamw [default: 0.999]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub beta2: Option<f64>,
-    /// Added to the denominator of adagrad, rmsprop, adam and adamw [default: 1e-10 for adagrad, else 1e-8]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub eps: Option<f64>,
-    /// Smoothing constant of rmsprop [default: 0.99]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub alpha: Option<f64>,
-    /// The optimiser's own decay: decoupled for adamw, added to the gradient elsewhere; all parameters [default: 0.01 for adamw, else 0]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
-    pub weight_decay: Option<f64>,
-    /// Adds this times the sum of |w| to the objective; weights, not biases [default: 0]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Regularisation")]
-    pub l1: Option<f64>,
-    /// Adds this times the sum of w^2 to the objective; weights, not biases [default: 0]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Regularisation")]
-    pub l2: Option<f64>,
-    /// Spreads this much of each label over all classes; cross-entropy only [default: 0]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Regularisation")]
-    pub label_smoothing: Option<f64>,
-    /// Scales the gradient down to this global norm where it is larger; 0 is off [default: 0]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Regularisation")]
-    pub clip_norm: Option<f64>,
-    /// Times that every training sample is seen [default: 5]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Run")]
-    pub epochs: Option<i64>,
-    /// Samples per step; the last, shorter batch of an epoch is trained too [default: 128, or all samples where there are fewer]
-    #[arg(long, allow_negative_numbers = true, help_heading = "Run")]
-    pub batch: Option<i64>,
-    /// Seed of weights, shuffles and dropout; equal seeds give equal bits on one device [default: 0]
-    #[arg(long, help_heading = "Run")]
-    pub seed: Option<u64>,
-    /// Keep the samples in the data's order
-    #[arg(
-        long,
-        help_heading = "Run",
-        num_args = 0,
-        default_missing_value = "true"
-    )]
-    pub no_shuffle: Option<bool>,
-    /// auto (measure, take the faster), gpu (the best adapter), cpu, or an adapter's number or name (see `gpu-train devices`) [default: auto]
-    #[arg(long, value_name = "WHICH", help_heading = "Run")]
-    pub device: Option<String>,
-}
+pub use super::file::Options;
+pub use super::options::TrainOptions;
+
+/// Steps that a run has by default, where five epochs are fewer.
+const DEFAULT_STEPS: usize = 2000;
 
 /// A run with every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,9 +29,19 @@ pub struct TrainOptions {
 pub struct Config {
     /// `mnist`, or where the data lies.
     pub source: String,
+    /// With everything said that decides which samples are in which part.
+    #[serde(flatten)]
+    pub data: DataOptions,
     /// Layer notation without the output layer.
     pub model: String,
     pub loss: String,
+    pub huber_delta: f64,
+    pub initializer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    pub init_partial: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<String>,
     pub opt: String,
     pub lr: f64,
     pub momentum: f64,
@@ -95,53 +50,64 @@ pub struct Config {
     pub eps: f64,
     pub alpha: f64,
     pub weight_decay: f64,
+    pub schedule: String,
+    pub warmup: String,
+    pub accumulate: u32,
+    pub ema: f64,
     pub l1: f64,
     pub l2: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
     pub label_smoothing: f64,
+    pub class_weights: String,
     pub clip_norm: f64,
+    pub max_norm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stop: Option<u32>,
+    pub min_delta: f64,
+    pub until_converged: bool,
+    pub tol: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_accuracy: Option<f64>,
     pub epochs: u32,
     pub batch: u32,
     pub seed: u64,
     pub no_shuffle: bool,
     /// What was taken: `cpu`, or the adapter's name.
     pub device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_memory: Option<String>,
+    pub checkpoint_minutes: f64,
+    pub log_every: u32,
+    /// A population: what each member does otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member: Vec<toml::Table>,
 }
 
-macro_rules! or {
-    ($over:ident, $under:ident, $($field:ident),*) => {
-        TrainOptions { $($field: $over.$field.or($under.$field)),* }
-    };
+/// What the data say of a run.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// As the configuration names it.
+    pub source: &'a str,
+    /// The data options, with every default filled in.
+    pub data: DataOptions,
+    pub n_train: usize,
+    pub n_val: usize,
+    pub outputs: usize,
+    pub regression: bool,
+}
+
+/// Whether these options have rules that look at a validation part.
+pub fn needs_validation(options: &TrainOptions) -> bool {
+    let plateau = |text: &str| text.trim().to_lowercase().starts_with("plateau");
+    options.early_stop.is_some()
+        || options.target_accuracy.is_some()
+        || options.schedule.as_deref().is_some_and(plateau)
 }
 
 impl TrainOptions {
-    /// These options, with `under` wherever they say nothing.
-    pub fn or(self, under: TrainOptions) -> TrainOptions {
-        or!(
-            self,
-            under,
-            source,
-            model,
-            loss,
-            opt,
-            lr,
-            momentum,
-            beta1,
-            beta2,
-            eps,
-            alpha,
-            weight_decay,
-            l1,
-            l2,
-            label_smoothing,
-            clip_norm,
-            epochs,
-            batch,
-            seed,
-            no_shuffle,
-            device
-        )
-    }
-
     /// Whether another optimiser is typed than the file names: its numbers would mean something else.
     fn changes_optimizer(&self, file: &TrainOptions) -> bool {
         self.opt.is_some() && file.opt.is_some() && self.opt != file.opt
@@ -169,60 +135,37 @@ impl TrainOptions {
             .collect()
     }
 
-    /// Fills in `under`, a configuration file's values, and then the defaults for data of `n_train`
-    /// samples, and refuses what is absurd.
+    /// These options over `under`, whose optimiser's numbers go where another optimiser is named.
+    pub fn over(&self, under: &TrainOptions) -> TrainOptions {
+        let mut under = under.clone();
+        if self.changes_optimizer(&under) {
+            under.lr = None;
+            under.momentum = None;
+            under.beta1 = None;
+            under.beta2 = None;
+            under.eps = None;
+            under.alpha = None;
+            under.weight_decay = None;
+        }
+        file::overlay(self, &under)
+    }
+
+    /// Fills in the defaults, and refuses what is absurd or without meaning. `typed` are the options
+    /// that were typed, and so are refused where they would do nothing; a file states every value.
     ///
     /// # Errors
     /// [`Error::Usage`] that names the option, its value and what would do.
-    pub fn resolve(
-        self,
-        under: TrainOptions,
-        source: &str,
-        n_train: usize,
-        classes: usize,
-    ) -> Result<Config> {
-        let typed = self.clone();
-        let mut under = under;
-        if self.changes_optimizer(&under) {
-            under = TrainOptions {
-                lr: None,
-                momentum: None,
-                beta1: None,
-                beta2: None,
-                eps: None,
-                alpha: None,
-                weight_decay: None,
-                ..under
-            };
-        }
-        self.or(under).fill_in(&typed, source, n_train, classes)
-    }
-
-    fn fill_in(
-        self,
-        typed: &TrainOptions,
-        source: &str,
-        n_train: usize,
-        classes: usize,
-    ) -> Result<Config> {
-        let opt_name = self.opt.unwrap_or_else(|| "adam".to_string());
-        let opt_name = opt_name.to_lowercase();
-        let optimizer = OptimizerKind::from_name(&opt_name).ok_or_else(|| {
+    pub fn resolve(&self, typed: &TrainOptions, facts: &Facts) -> Result<Config> {
+        let opt = self.opt.as_deref().unwrap_or("adam").to_lowercase();
+        let optimizer = OptimizerKind::from_name(&opt).ok_or_else(|| {
             let known = OptimizerKind::ALL.map(OptimizerKind::name);
             Error::Usage(format!(
-                "--opt {opt_name}: no such optimiser{}",
-                suggest::hint(&opt_name, known)
+                "--opt {opt}: no such optimiser{}",
+                suggest::hint(&opt, known)
             ))
         })?;
-        let loss_name = self.loss.unwrap_or_else(|| "cross-entropy".to_string());
-        let loss_name = loss_name.to_lowercase();
-        let loss = Loss::from_name(&loss_name).ok_or_else(|| {
-            Error::Usage(format!(
-                "--loss {loss_name}: no such loss{}",
-                suggest::hint(&loss_name, ["cross-entropy", "mse"])
-            ))
-        })?;
-        let model = Sequential::parse(self.model.as_deref().unwrap_or("mlp"), classes)?;
+        let loss = self.loss(facts)?;
+        let model = Sequential::parse(self.model.as_deref().unwrap_or("mlp"), facts.outputs)?;
         let default = Hyper::new(optimizer);
         let number = |name: &str, value: Option<f64>, default: f64, range: Range| {
             range.check(name, value.unwrap_or(default))
@@ -240,29 +183,72 @@ impl TrainOptions {
             ("beta2", set(typed.beta2, self.beta2, default.beta2)),
             ("eps", set(typed.eps, self.eps, default.eps)),
             ("alpha", set(typed.alpha, self.alpha, default.alpha)),
-            (
-                "label-smoothing",
-                set(typed.label_smoothing, self.label_smoothing, 0.0),
-            ),
         ];
-        refuse_idle(optimizer, loss, &given)?;
-        let epochs = self.epochs.unwrap_or(5);
-        if !(1..=1_000_000).contains(&epochs) {
+        refuse_idle_numbers(optimizer, &given)?;
+        self.refuse_idle(typed, loss, &model, facts)?;
+
+        let batch = match self.batch {
+            None => {
+                let usual = if facts.n_train < 5000 { 32 } else { 128 };
+                usual.min(facts.n_train as i64)
+            }
+            Some(BatchSize::Full(Full::Full)) => facts.n_train as i64,
+            Some(BatchSize::Samples(n)) => n,
+        };
+        if batch < 1 || batch as usize > facts.n_train {
             return Err(Error::Usage(format!(
-                "--epochs {epochs}: train for 1 to 1,000,000 epochs"
+                "--batch {batch}: a batch has 1 to {} samples, the size of the training part; full takes all",
+                facts.n_train
             )));
         }
-        let batch = self.batch.unwrap_or(128.min(n_train as i64));
-        if batch < 1 || batch as usize > n_train {
-            return Err(Error::Usage(format!(
-                "--batch {batch}: a batch has 1 to {n_train} samples, the size of the training part"
-            )));
+        let steps = facts.n_train.div_ceil(batch as usize);
+        let usual = DEFAULT_STEPS.div_ceil(steps).clamp(5, 200) as i64;
+        let epochs = whole(
+            "epochs",
+            self.epochs.unwrap_or(usual),
+            1..=1_000_000,
+            "epochs",
+        )?;
+        let accumulate = self.accumulate.unwrap_or(1);
+        let accumulate = whole("accumulate", accumulate, 1..=65_536, "batches an update")?;
+        let early_stop = self
+            .early_stop
+            .map(|n| whole("early-stop", n, 1..=1_000_000, "epochs of patience"))
+            .transpose()?;
+        let initializer = self
+            .initializer
+            .as_deref()
+            .unwrap_or("pytorch")
+            .to_lowercase();
+        let initializer = initializer.parse::<Initializer>()?;
+        let schedule: Schedule = self.schedule.as_deref().unwrap_or("constant").parse()?;
+        let warmup: Warmup = self.warmup.as_deref().unwrap_or("0").parse()?;
+        let updates = steps.div_ceil(accumulate as usize) as u64;
+        Planned::new(schedule, warmup, updates, epochs)?;
+        let class_weights = self.class_weights.as_deref().unwrap_or("none");
+        let class_weights: ClassWeights = class_weights.parse()?;
+        if let Some(time) = &self.time {
+            parse_time(time)?;
         }
+        if let Some(size) = &self.data_memory {
+            parse_bytes(size)?;
+        }
+        let checkpoint_minutes = number(
+            "checkpoint-minutes",
+            self.checkpoint_minutes,
+            5.0,
+            Range::Positive,
+        )?;
         Ok(Config {
-            source: source.to_string(),
+            source: facts.source.to_string(),
+            data: facts.data.clone(),
             model: model.to_string(),
-            loss: loss_name,
-            opt: opt_name,
+            loss: loss.name().to_string(),
+            huber_delta: number("huber-delta", self.huber_delta, 1.0, Range::Positive)?,
+            initializer: initializer.to_string(),
+            init: self.init.clone(),
+            init_partial: self.init_partial.unwrap_or(false),
+            freeze: self.freeze.clone(),
             lr: number("lr", self.lr, default.lr, Range::Positive)?,
             momentum: number("momentum", self.momentum, default.momentum, Range::BelowOne)?,
             beta1: number("beta1", self.beta1, default.beta1, Range::BelowOne)?,
@@ -275,40 +261,146 @@ impl TrainOptions {
                 default.weight_decay,
                 Range::NotNegative,
             )?,
+            opt,
+            schedule: schedule.to_string(),
+            warmup: warmup.to_string(),
+            accumulate,
+            ema: number("ema", self.ema, 0.0, Range::BelowOne)?,
             l1: number("l1", self.l1, 0.0, Range::NotNegative)?,
             l2: number("l2", self.l2, 0.0, Range::NotNegative)?,
+            dropout: self
+                .dropout
+                .map(|rate| Range::BelowOne.check("dropout", rate))
+                .transpose()?,
             label_smoothing: number(
                 "label-smoothing",
                 self.label_smoothing,
                 0.0,
                 Range::BelowOne,
             )?,
+            class_weights: class_weights.to_string(),
             clip_norm: number("clip-norm", self.clip_norm, 0.0, Range::NotNegative)?,
-            epochs: epochs as u32,
+            max_norm: number("max-norm", self.max_norm, 0.0, Range::NotNegative)?,
+            early_stop,
+            min_delta: number("min-delta", self.min_delta, 0.0, Range::NotNegative)?,
+            until_converged: self.until_converged.unwrap_or(false),
+            tol: number("tol", self.tol, 1e-4, Range::NotNegative)?,
+            time: self.time.clone(),
+            target_accuracy: self
+                .target_accuracy
+                .map(|share| Range::Share.check("target-accuracy", share))
+                .transpose()?,
+            epochs,
             batch: batch as u32,
             seed: self.seed.unwrap_or(0),
             no_shuffle: self.no_shuffle.unwrap_or(false),
-            device: self.device.unwrap_or_else(|| "auto".to_string()),
+            device: self.device.clone().unwrap_or_else(|| "auto".to_string()),
+            data_memory: self.data_memory.clone(),
+            checkpoint_minutes,
+            log_every: whole(
+                "log-every",
+                self.log_every.unwrap_or((i64::from(epochs) / 20).max(1)),
+                1..=1_000_000,
+                "epochs",
+            )?,
+            member: Vec::new(),
         })
+    }
+
+    fn loss(&self, facts: &Facts) -> Result<Loss> {
+        let usual = if facts.regression {
+            "mse"
+        } else {
+            "cross-entropy"
+        };
+        let name = self.loss.as_deref().unwrap_or(usual).to_lowercase();
+        let loss = Loss::from_name(&name).ok_or_else(|| {
+            let known = Loss::ALL.map(Loss::name);
+            Error::Usage(format!(
+                "--loss {name}: no such loss{}",
+                suggest::hint(&name, known)
+            ))
+        })?;
+        if facts.regression && loss == Loss::CrossEntropy {
+            return Err(Error::Usage(
+                "--loss cross-entropy is for classes, and this target is a value: take mse, mae or huber, or --task classification".to_string(),
+            ));
+        }
+        Ok(loss)
+    }
+
+    /// An option that the rest of the run would not look at is refused, not ignored.
+    fn refuse_idle(
+        &self,
+        typed: &TrainOptions,
+        loss: Loss,
+        model: &Sequential,
+        facts: &Facts,
+    ) -> Result<()> {
+        let on = |value: Option<f64>| value.is_some_and(|v| v != 0.0);
+        let weighted = self
+            .class_weights
+            .as_deref()
+            .is_some_and(|w| !w.eq_ignore_ascii_case("none"));
+        let idle = [
+            (
+                on(self.label_smoothing) && loss != Loss::CrossEntropy,
+                "--label-smoothing works with --loss cross-entropy only",
+            ),
+            (
+                typed.huber_delta.is_some() && loss != Loss::Huber,
+                "--huber-delta belongs to --loss huber",
+            ),
+            (
+                weighted && facts.regression,
+                "--class-weights: this target is a value and has no classes",
+            ),
+            (
+                self.target_accuracy.is_some() && facts.regression,
+                "--target-accuracy: this target is a value and has no accuracy; --until-converged or --early-stop may do",
+            ),
+            (
+                typed.min_delta.is_some() && self.early_stop.is_none(),
+                "--min-delta belongs to --early-stop",
+            ),
+            (
+                typed.tol.is_some() && !self.until_converged.unwrap_or(false),
+                "--tol belongs to --until-converged",
+            ),
+            (
+                self.init_partial.unwrap_or(false) && self.init.is_none(),
+                "--init-partial belongs to --init",
+            ),
+            (
+                typed.initializer.is_some()
+                    && self.init.is_some()
+                    && !self.init_partial.unwrap_or(false),
+                "--initializer and --init contradict each other: the weights are drawn or read, not both",
+            ),
+            (
+                typed.dropout.is_some() && model.n_dropout() == 0,
+                "--dropout sets the rate of the model's dropout layers, and it has none: add some, such as --model \"linear:128,relu,dropout:0.2\"",
+            ),
+            (
+                needs_validation(self) && facts.n_val == 0,
+                "--early-stop, --schedule plateau and --target-accuracy look at a validation part, and there is none: take --val-split 0.1",
+            ),
+        ];
+        match idle.iter().find(|(idle, _)| *idle) {
+            Some((_, what)) => Err(Error::Usage(what.to_string())),
+            None => Ok(()),
+        }
     }
 }
 
-/// An option that the chosen optimiser or loss would not look at is refused, not ignored.
-fn refuse_idle(optimizer: OptimizerKind, loss: Loss, given: &[(&str, bool)]) -> Result<()> {
+fn refuse_idle_numbers(optimizer: OptimizerKind, given: &[(&str, bool)]) -> Result<()> {
     use OptimizerKind::{Adagrad, Adam, Adamw, Momentum, Nesterov, Rmsprop};
     for (name, _) in given.iter().filter(|(_, given)| *given) {
         let users: &[OptimizerKind] = match *name {
             "momentum" => &[Momentum, Nesterov],
             "beta1" | "beta2" => &[Adam, Adamw],
             "eps" => &[Adagrad, Rmsprop, Adam, Adamw],
-            "alpha" => &[Rmsprop],
-            "label-smoothing" if loss == Loss::CrossEntropy => continue,
-            "label-smoothing" => {
-                return Err(Error::Usage(
-                    "--label-smoothing works with --loss cross-entropy only".to_string(),
-                ));
-            }
-            _ => continue,
+            _ => &[Rmsprop],
         };
         if !users.contains(&optimizer) {
             let names: Vec<&str> = users.iter().map(|kind| kind.name()).collect();
@@ -321,12 +413,49 @@ fn refuse_idle(optimizer: OptimizerKind, loss: Loss, given: &[(&str, bool)]) -> 
     Ok(())
 }
 
+/// A whole number within a range.
+fn whole(name: &str, n: i64, range: std::ops::RangeInclusive<i64>, of: &str) -> Result<u32> {
+    match u32::try_from(n) {
+        Ok(value) if range.contains(&n) => Ok(value),
+        _ => Err(Error::Usage(format!(
+            "--{name} {n}: it must be {} to {} {of}",
+            range.start(),
+            range.end()
+        ))),
+    }
+}
+
+/// Reads a size such as 64MB, 1.5GB, 128MiB or a number of bytes.
+pub fn parse_bytes(text: &str) -> Result<u64> {
+    let lower = text.trim().to_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_alphabetic()).trim();
+    let unit = match lower[digits.len()..].trim() {
+        "" | "b" => 1.0,
+        "kb" | "k" => 1e3,
+        "mb" | "m" => 1e6,
+        "gb" | "g" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        _ => f64::NAN,
+    };
+    let bytes = digits.parse::<f64>().unwrap_or(f64::NAN) * unit;
+    if bytes.is_finite() && (1.0..1e15).contains(&bytes) {
+        return Ok(bytes as u64);
+    }
+    Err(Error::Usage(format!(
+        "--data-memory {text}: write a size, such as 64MB, 1.5GB or 128MiB"
+    )))
+}
+
 #[derive(Clone, Copy)]
 enum Range {
     Positive,
     NotNegative,
     /// 0 up to but not including 1.
     BelowOne,
+    /// Above 0 up to 1.
+    Share,
 }
 
 impl Range {
@@ -345,6 +474,7 @@ impl Range {
                 (0.0..1.0).contains(&value) && (value as f32) < 1.0,
                 "in [0, 1)",
             ),
+            Range::Share => (value > 0.0 && value <= 1.0, "above 0 and at most 1"),
         };
         if fits {
             Ok(value)
@@ -358,11 +488,11 @@ impl Range {
 
 impl Config {
     /// The model, with its output layer.
-    pub fn sequential(&self, classes: usize) -> Result<Sequential> {
-        Sequential::parse(&self.model, classes)
+    pub fn sequential(&self, outputs: usize) -> Result<Sequential> {
+        Sequential::parse(&self.model, outputs)
     }
 
-    /// One member's hyper-parameters, dropout rates as the plan recorded them.
+    /// One member's hyper-parameters, dropout rates as the plan recorded them unless this names one.
     pub fn hyper(&self, dropout: &[f64]) -> Hyper {
         let optimizer = OptimizerKind::from_name(&self.opt).expect("resolved");
         Hyper {
@@ -377,15 +507,66 @@ impl Config {
             l1: self.l1,
             l2: self.l2,
             clip_norm: self.clip_norm,
+            max_norm: self.max_norm,
+            huber_delta: self.huber_delta,
             label_smoothing: self.label_smoothing,
-            dropout: dropout.to_vec(),
+            dropout: match self.dropout {
+                Some(rate) => vec![rate; dropout.len()],
+                None => dropout.to_vec(),
+            },
             seed: self.seed,
-            active: true,
+            ..Hyper::new(optimizer)
         }
     }
 
     pub fn loss(&self) -> Loss {
         Loss::from_name(&self.loss).expect("resolved")
+    }
+
+    pub fn initializer(&self) -> Initializer {
+        self.initializer.parse().expect("resolved")
+    }
+
+    /// Names of the layers that do not train.
+    pub fn frozen(&self) -> Vec<String> {
+        let list = self.freeze.as_deref().unwrap_or("");
+        let names = list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        names.map(str::to_string).collect()
+    }
+
+    /// The learning rate's plan over the run's updates, for `n_train` samples.
+    pub fn planned(&self, n_train: usize) -> Result<Planned> {
+        let steps = n_train.div_ceil(self.batch as usize);
+        let updates = steps.div_ceil(self.accumulate as usize) as u64;
+        Planned::new(
+            self.schedule.parse()?,
+            self.warmup.parse()?,
+            updates,
+            self.epochs,
+        )
+    }
+
+    /// What the rules remember at the start of a run.
+    pub fn member_state(&self) -> Result<MemberState> {
+        let early = self.early_stop.map(|n| EarlyStop::new(n, self.min_delta));
+        Ok(MemberState {
+            early: early.transpose()?,
+            converged: self.until_converged.then(|| Converged::new(self.tol, 10)),
+            ..MemberState::default()
+        })
+    }
+
+    pub fn time(&self) -> Option<Duration> {
+        let time = self.time.as_deref();
+        time.map(|time| parse_time(time).expect("resolved"))
+    }
+
+    pub fn data_memory(&self) -> Option<u64> {
+        let size = self.data_memory.as_deref();
+        size.map(|size| parse_bytes(size).expect("resolved"))
     }
 }
 
@@ -393,57 +574,108 @@ impl Config {
 mod tests {
     use super::*;
 
+    fn facts(n_train: usize, n_val: usize) -> Facts<'static> {
+        Facts {
+            source: "mnist",
+            data: DataOptions::default(),
+            n_train,
+            n_val,
+            outputs: 10,
+            regression: false,
+        }
+    }
+
     fn resolve(change: impl FnOnce(&mut TrainOptions)) -> Result<Config> {
         let mut options = TrainOptions::default();
         change(&mut options);
-        options.resolve(TrainOptions::default(), "mnist", 1000, 10)
+        options.resolve(&options, &facts(60_000, 0))
     }
 
     #[test]
-    fn defaults_follow_the_optimiser() {
+    fn defaults_follow_the_optimiser_and_the_data() {
         let config = resolve(|_| {}).unwrap();
         assert_eq!(
-            (config.opt.as_str(), config.lr, config.batch),
-            ("adam", 0.001, 128)
+            (config.opt.as_str(), config.lr, config.batch, config.epochs),
+            ("adam", 0.001, 128, 5)
         );
         let config = resolve(|o| o.opt = Some("adamw".into())).unwrap();
         assert_eq!(config.weight_decay, 0.01);
         let config = resolve(|o| o.opt = Some("adagrad".into())).unwrap();
         assert_eq!(config.eps, 1e-10);
-        let small = TrainOptions::default()
-            .resolve(TrainOptions::default(), "mnist", 50, 10)
-            .unwrap();
-        assert_eq!(small.batch, 50);
+        let none = TrainOptions::default();
+        let small = none.resolve(&none, &facts(20, 0)).unwrap();
+        assert_eq!((small.batch, small.epochs), (20, 200));
+        let values = Facts {
+            regression: true,
+            outputs: 1,
+            ..facts(1000, 0)
+        };
+        let config = none.resolve(&none, &values).unwrap();
+        assert_eq!((config.loss.as_str(), config.batch), ("mse", 32));
+        let full = resolve(|o| o.batch = Some("full".parse().unwrap())).unwrap();
+        assert_eq!(full.batch, 60_000);
     }
 
     #[test]
     fn absurd_numbers_are_refused_by_name() {
         type Change = fn(&mut TrainOptions);
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 30] = [
             (|o| o.lr = Some(0.0), "--lr 0"),
             (|o| o.lr = Some(-1.0), "--lr -1"),
             (|o| o.lr = Some(f64::NAN), "--lr NaN"),
             (|o| o.lr = Some(f64::INFINITY), "--lr inf"),
             (|o| o.lr = Some(1e-60), "32-bit"),
-            (|o| o.batch = Some(0), "--batch 0"),
-            (|o| o.batch = Some(1001), "1 to 1000"),
+            (|o| o.batch = Some(BatchSize::Samples(0)), "--batch 0"),
+            (|o| o.batch = Some(BatchSize::Samples(60_001)), "1 to 60000"),
             (|o| o.epochs = Some(0), "--epochs 0"),
             (|o| o.epochs = Some(-3), "--epochs -3"),
             (|o| o.opt = Some("adma".into()), "did you mean adam"),
-            (|o| o.loss = Some("mae".into()), "did you mean mse"),
+            (|o| o.loss = Some("hubr".into()), "did you mean huber"),
             (|o| o.label_smoothing = Some(1.0), "[0, 1)"),
             (|o| o.alpha = Some(0.9), "belongs to rmsprop"),
             (|o| o.clip_norm = Some(-1.0), "from 0 up"),
+            (|o| o.max_norm = Some(-1.0), "from 0 up"),
+            (|o| o.accumulate = Some(0), "--accumulate 0"),
+            (|o| o.ema = Some(1.0), "--ema 1"),
+            (
+                |o| o.schedule = Some("stp:3:0.1".into()),
+                "did you mean step",
+            ),
+            (|o| o.warmup = Some("200%".into()), "200"),
+            (|o| o.early_stop = Some(0), "--early-stop 0"),
+            (|o| o.early_stop = Some(3), "--val-split 0.1"),
+            (|o| o.min_delta = Some(0.1), "belongs to --early-stop"),
+            (|o| o.tol = Some(0.1), "belongs to --until-converged"),
+            (|o| o.huber_delta = Some(0.5), "belongs to --loss huber"),
+            (|o| o.init_partial = Some(true), "belongs to --init"),
+            (|o| o.dropout = Some(0.5), "dropout layers"),
+            (|o| o.time = Some("soon".into()), "soon"),
+            (
+                |o| o.data_memory = Some("lots".into()),
+                "--data-memory lots",
+            ),
+            (|o| o.target_accuracy = Some(1.5), "--target-accuracy"),
+            (|o| o.initializer = Some("he".into()), "he"),
         ];
         for (change, part) in cases {
             let error = resolve(change).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
+        let smoothed = resolve(|o| {
+            o.loss = Some("mse".into());
+            o.label_smoothing = Some(0.1);
+        });
+        assert!(
+            smoothed
+                .unwrap_err()
+                .to_string()
+                .contains("cross-entropy only")
+        );
     }
 
     #[test]
     fn another_optimiser_drops_the_files_numbers_and_idle_ones_are_refused() {
-        let file = || TrainOptions {
+        let file = TrainOptions {
             opt: Some("adamw".into()),
             lr: Some(0.5),
             weight_decay: Some(0.01),
@@ -453,37 +685,67 @@ mod tests {
             opt: Some("adagrad".into()),
             ..TrainOptions::default()
         };
-        let config = typed.resolve(file(), "mnist", 1000, 10).unwrap();
+        assert_eq!(typed.drops_of(&file), ["lr 0.5", "weight-decay 0.01"]);
+        let config = typed.over(&file).resolve(&typed, &facts(1000, 0)).unwrap();
         assert_eq!(
             (config.lr, config.weight_decay, config.eps),
             (0.01, 0.0, 1e-10)
         );
         let idle = TrainOptions {
             alpha: Some(0.5),
-            ..file()
+            ..file
         };
-        let error = TrainOptions::default().resolve(idle, "mnist", 1000, 10);
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("belongs to rmsprop")
-        );
+        let none = TrainOptions::default();
+        let error = none
+            .over(&idle)
+            .resolve(&none, &facts(1000, 0))
+            .unwrap_err();
+        assert!(error.to_string().contains("belongs to rmsprop"));
     }
 
     #[test]
     fn a_written_configuration_resolves_to_itself() {
+        let none = TrainOptions::default();
         for opt in OptimizerKind::ALL {
-            let config = resolve(|o| {
-                o.opt = Some(opt.name().into());
-                o.lr = Some(0.03);
-                o.device = Some("cpu".into());
-            })
-            .unwrap();
+            let options = TrainOptions {
+                opt: Some(opt.name().into()),
+                lr: Some(0.03),
+                device: Some("cpu".into()),
+                early_stop: Some(3),
+                time: Some("5m".into()),
+                schedule: Some("one-cycle:0.3".into()),
+                ..none.clone()
+            };
+            let facts = Facts {
+                data: DataOptions {
+                    val_split: Some(0.1),
+                    ..DataOptions::default()
+                },
+                ..facts(1000, 100)
+            };
+            let config = options.resolve(&options, &facts).unwrap();
             let text = toml::to_string(&config).unwrap();
-            let file: TrainOptions = toml::from_str(&text).unwrap();
-            let again = TrainOptions::default().resolve(file, "mnist", 1000, 10);
-            assert_eq!(again.unwrap(), config);
+            let file = Options::parse(&text, "config.toml").unwrap();
+            assert_eq!(file.data, config.data);
+            assert_eq!(
+                none.over(&file.train).resolve(&none, &facts).unwrap(),
+                config
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("64MB", 64_000_000),
+            ("128MiB", 134_217_728),
+            ("1.5 GB", 1_500_000_000),
+            ("1000", 1000),
+        ] {
+            assert_eq!(parse_bytes(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "0", "-1MB", "MB", "3 apples", "nan"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
 }

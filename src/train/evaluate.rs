@@ -1,47 +1,37 @@
-//! Loss, accuracy and confusion counts over a range of resident samples.
+//! Loss, accuracy, confusion counts and predictions over a list of samples.
 
-use std::ops::Range;
-
+use super::feed::Feed;
+use super::is_number;
 use super::pace::Pace;
-use super::{feed, is_number};
 use crate::Result;
-use crate::executor::Executor;
-use crate::plan::PassKind;
+use crate::executor::{Executor, floats};
+use crate::plan::{PassKind, pad4};
 
 /// One member's result over the evaluated samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean loss per sample; the data term alone, without smoothing. NaN where a sample's is none.
+    /// Mean loss per sample; the data term alone, without smoothing or weights. NaN where a
+    /// sample's is none.
     pub loss: f64,
-    /// Part of the samples whose largest output is the label's.
-    pub accuracy: f64,
-    /// Counts \[C, C\] by (label, prediction).
+    /// Part of the samples whose largest output is the label's; for values the mean squared error,
+    /// in the standardised units of the kernels.
+    pub score: f64,
+    /// Counts \[C, C\] by (label, prediction); for classes alone.
     pub confusion: Vec<u32>,
 }
 
-/// Evaluates every member on the samples `range` of the resident data.
-pub fn evaluate(exec: &mut dyn Executor, range: Range<usize>) -> Result<Vec<Evaluation>> {
-    let (members, capacity, batch, confusion, classes2) = {
-        let plan = exec.plan();
-        let len = plan.buffer(plan.confusion).len;
-        (
-            plan.members,
-            plan.eval.capacity,
-            plan.eval.batch,
-            plan.confusion,
-            len / plan.members,
-        )
-    };
-    exec.upload(confusion, 0, &vec![0; members * classes2])?;
+/// Evaluates every member on `samples`.
+pub fn evaluate(exec: &mut dyn Executor, feed: &Feed, samples: &[u32]) -> Result<Vec<Evaluation>> {
+    let plan = exec.plan();
+    let (members, capacity, batch) = (plan.members, plan.eval.capacity, plan.eval.batch);
+    let confusion = plan.confusion;
+    let counts = plan.buffer(confusion).len;
+    exec.upload(confusion, 0, &vec![0; counts])?;
     let mut sums = vec![[0.0f64; 2]; members];
-    let mut pace = Pace::new();
-    let mut in_flight = 0;
-    let mut start = range.start;
-    while start < range.end {
-        let end = (start + capacity * batch).min(range.end);
-        let steps = feed::upload_eval(exec, start..end)?;
-        pace.start_segment();
-        let (mut submitted, mut collected) = (0, 0);
+    for chunk in samples.chunks(capacity * batch) {
+        let steps = feed.eval_segment(exec, chunk)?;
+        let mut pace = Pace::new();
+        let (mut submitted, mut collected, mut in_flight) = (0, 0, 0);
         while collected < steps {
             if submitted < steps && in_flight < pace.in_flight() {
                 let end = (submitted + pace.steps()).min(steps);
@@ -54,23 +44,51 @@ pub fn evaluate(exec: &mut dyn Executor, range: Range<usize>) -> Result<Vec<Eval
             in_flight -= 1;
             pace.done(done.range.len());
             collected = done.range.end;
-            for (ix, &[loss, correct]) in done.sums.iter().enumerate() {
+            for (ix, &[loss, score]) in done.sums.iter().enumerate() {
                 // One sample's stand-in for NaN must not be averaged away.
                 sums[ix % members][0] += if is_number(loss) { loss } else { f64::NAN };
-                sums[ix % members][1] += correct;
+                sums[ix % members][1] += score;
             }
         }
-        start = end;
     }
-    let counts = exec.download(confusion)?;
-    let n = range.len() as f64;
+    let counts = match feed.data.is_regression() {
+        true => Vec::new(),
+        false => exec.download(confusion)?,
+    };
+    let n = samples.len() as f64;
+    let of_member = counts.len() / members;
     Ok(sums
         .iter()
-        .zip(counts.chunks_exact(classes2))
-        .map(|([loss, correct], counts)| Evaluation {
+        .enumerate()
+        .map(|(member, [loss, score])| Evaluation {
             loss: loss / n,
-            accuracy: correct / n,
-            confusion: counts.to_vec(),
+            score: score / n,
+            confusion: counts[member * of_member..][..of_member].to_vec(),
         })
         .collect())
+}
+
+/// What every member makes of `samples` \[P\]\[N, C\]: probabilities, or raw outputs where the loss is
+/// none of probabilities.
+pub fn predictions(exec: &mut dyn Executor, feed: &Feed, samples: &[u32]) -> Result<Vec<Vec<f32>>> {
+    let plan = exec.plan();
+    let (members, capacity, batch) = (plan.members, plan.eval.capacity, plan.eval.batch);
+    let (head, outputs) = (plan.eval.head, feed.data.outputs());
+    let ld = pad4(outputs);
+    let mut all = vec![Vec::with_capacity(samples.len() * outputs); members];
+    for chunk in samples.chunks(capacity * batch) {
+        let steps = feed.eval_segment(exec, chunk)?;
+        for step in 0..steps {
+            exec.submit(PassKind::Eval, step..step + 1)?;
+            exec.collect()?;
+            let rows = batch.min(chunk.len() - step * batch);
+            let of_step = floats(exec.download(head)?);
+            for (all, of_member) in all.iter_mut().zip(of_step.chunks_exact(batch * ld)) {
+                for row in of_member.chunks_exact(ld).take(rows) {
+                    all.extend_from_slice(&row[..outputs]);
+                }
+            }
+        }
+    }
+    Ok(all)
 }

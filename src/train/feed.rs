@@ -1,9 +1,14 @@
-//! Feeds an executor: the data set once, then the index lists and step scalars of a segment ahead.
+//! Feeds an executor: the data set once, or a window of it ahead of the steps that need it; then the
+//! index lists and step scalars of a segment of steps.
+//!
+//! Everything is queued behind the work already submitted, so that the host packs the next segment
+//! while the device is at the last one.
 
 use crate::Result;
-use crate::data::Dataset;
+use crate::data::{Dataset, Samples, Targets};
 use crate::executor::{Executor, words};
-use crate::plan::{BufferId, Hyper, Loss, MemberRow, PassKind, Plan, Spec, StepRow};
+use crate::models::file::{Normalization, TargetScale};
+use crate::plan::{Batch, BufferId, Hyper, Loss, MemberRow, PassKind, Plan, Spec, StepRow, pad4};
 use crate::rng::{Purpose, Stream};
 
 /// Samples of an evaluation batch, where there are as many.
@@ -12,100 +17,324 @@ const EVAL_BATCH: usize = 500;
 /// Bytes of tables that a segment of steps may take on the device.
 const SEGMENT_BYTES: usize = 32 << 20;
 
-/// The plan's sizes for training on `data`; test samples follow the training samples.
-pub fn spec(data: &Dataset, members: usize, batch: usize, clips: bool, loss: Loss) -> Spec {
-    let inputs = data.shape.len();
-    let capacity = |samples: usize, batch: usize| {
-        let steps = samples.div_ceil(batch).max(1);
+/// Bytes that one upload of resident samples takes at most: what is staged on the way.
+const UPLOAD_BYTES: usize = 16 << 20;
+
+/// How the samples lie on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residence {
+    /// All of them, from the start.
+    Whole,
+    /// Those of the steps at hand, in a window of at most this many bytes.
+    Streamed(u64),
+}
+
+/// What decides a plan's sizes, beside the data set.
+#[derive(Clone, Debug)]
+pub struct Sizing<'a> {
+    pub members: usize,
+    /// 0 leaves training out.
+    pub batch: usize,
+    pub loss: Loss,
+    pub norm: &'a Normalization,
+    pub residence: Residence,
+}
+
+/// The plan's sizes for `data`; flags such as clipping are the caller's to set.
+pub fn spec(data: &Dataset, sizing: &Sizing) -> Spec {
+    let Sizing { members, batch, .. } = *sizing;
+    let parts = &data.parts;
+    let n_eval = parts.val.len().max(parts.test.len()).max(1);
+    let eval_batch = EVAL_BATCH.min(n_eval);
+    let row_bytes = row_words(data) * 4;
+    let capacity = |samples: usize, batch: usize, distinct: usize| {
+        let steps = samples.div_ceil(batch.max(1)).max(1);
         // Indices and metrics of each sample, a row a member, and the step's number.
         let fit = SEGMENT_BYTES / (members * (batch * 12 + 24) + 256);
+        let fit = match sizing.residence {
+            Residence::Whole => fit,
+            Residence::Streamed(bytes) => {
+                fit.min(bytes as usize / (distinct * batch.max(1) * row_bytes).max(1))
+            }
+        };
         steps.min(fit.max(1))
     };
-    let eval_batch = EVAL_BATCH.min(data.test.len().max(1));
+    // Each member sees an order of its own in training and the same one in evaluation.
+    let train_capacity = capacity(parts.train.len(), batch, members);
+    let eval_capacity = capacity(n_eval, eval_batch, 1);
+    let n_samples = match sizing.residence {
+        Residence::Whole => data.len(),
+        Residence::Streamed(_) => {
+            (train_capacity * members * batch).max(eval_capacity * eval_batch)
+        }
+    };
     Spec {
         members,
-        inputs,
-        classes: data.classes.len(),
-        n_samples: data.train.len() + data.test.len(),
-        n_norm: 1,
-        norm_span: inputs,
+        inputs: data.shape.len(),
+        classes: data.outputs(),
+        n_samples,
+        n_norm: sizing.norm.scale.len(),
+        norm_span: sizing.norm.span,
         train_batch: batch,
-        train_capacity: capacity(data.train.len(), batch),
+        train_capacity,
         eval_batch,
-        eval_capacity: capacity(data.test.len(), eval_batch),
-        loss,
-        clips,
+        eval_capacity,
+        loss: sizing.loss,
+        floats: matches!(data.samples, Samples::Floats(_)),
+        regression: data.is_regression(),
+        ..Spec::default()
     }
 }
 
-/// Uploads the resident data set: pixels, labels, and the normalisation table \[n_norm, 2\] that all
-/// members share.
-pub fn upload_data(exec: &mut dyn Executor, data: &Dataset, norm: &[f32]) -> Result<()> {
-    let (pixels, labels, table, members, row_words) = {
-        let plan = exec.plan();
-        let row_words = data.shape.len().div_ceil(4);
-        (plan.pixels, plan.labels, plan.norm, plan.members, row_words)
-    };
-    let mut start = 0;
-    let mut first_label = 0;
-    for part in [&data.train, &data.test] {
-        let width = data.shape.len();
-        if width.is_multiple_of(4) {
-            let packed: Vec<u32>;
-            let whole: &[u32] = match bytemuck::try_cast_slice(&part.pixels) {
-                Ok(aligned) => aligned,
-                Err(_) => {
-                    packed = bytemuck::pod_collect_to_vec(&part.pixels);
-                    &packed
-                }
-            };
-            exec.upload(pixels, start, whole)?;
-        } else {
-            let mut packed = vec![0u8; part.len() * row_words * 4];
-            for (row, pixels) in packed
-                .chunks_exact_mut(row_words * 4)
-                .zip(part.pixels.chunks_exact(width))
-            {
-                row[..width].copy_from_slice(pixels);
-            }
-            exec.upload(
-                pixels,
-                start,
-                &bytemuck::pod_collect_to_vec::<u8, u32>(&packed),
-            )?;
+/// Bytes of all samples as they lie on a device.
+pub fn bytes(data: &Dataset) -> u64 {
+    data.len() as u64 * row_words(data) as u64 * 4
+}
+
+/// Words of one sample on the device: four pixels to a word, or whole groups of four numbers.
+fn row_words(data: &Dataset) -> usize {
+    match data.samples {
+        Samples::Bytes(_) => data.shape.len().div_ceil(4),
+        Samples::Floats(_) => pad4(data.shape.len()),
+    }
+}
+
+/// A data set on its way to an executor.
+pub struct Feed<'a> {
+    pub data: &'a Dataset,
+    residence: Residence,
+    norm: &'a Normalization,
+    /// Targets as the kernels read them \[N\]: class numbers, or the bits of standardised values.
+    labels: Vec<u32>,
+    /// \[C\]; empty where all classes weigh 1.
+    class_weights: &'a [f64],
+}
+
+/// Where a segment of training steps stands, and what its optimiser updates need.
+pub struct Segment<'a> {
+    pub hyper: &'a [Hyper],
+    /// The order in which each member sees its training samples in this epoch.
+    pub orders: &'a [Vec<u32>],
+    /// Learning rate of a member at an update, counted from 0 over the whole run.
+    pub lr: &'a dyn Fn(usize, u64) -> f64,
+    pub steps_before: u64,
+    pub updates_before: u64,
+    /// Batches per optimiser update.
+    pub accumulate: usize,
+    /// Decay of the weights' average; 0 where there is none.
+    pub ema: f64,
+    /// First step, and how many.
+    pub first: usize,
+    pub count: usize,
+}
+
+impl<'a> Feed<'a> {
+    pub fn new(
+        data: &'a Dataset,
+        norm: &'a Normalization,
+        target: TargetScale,
+        class_weights: &'a [f64],
+        residence: Residence,
+    ) -> Feed<'a> {
+        let labels = match &data.targets {
+            Targets::Classes { labels, .. } => labels.clone(),
+            Targets::Values { values, .. } => values
+                .iter()
+                .map(|&value| target.standardise(value).to_bits())
+                .collect(),
+        };
+        Feed {
+            data,
+            residence,
+            norm,
+            labels,
+            class_weights,
         }
-        exec.upload(labels, first_label, &part.labels)?;
-        start += part.len() * row_words;
-        first_label += part.len();
     }
-    let tables: Vec<f32> = norm.repeat(members);
-    exec.upload(table, 0, words(&tables))
+
+    /// Uploads what does not change during a run: the samples where they are resident, normalisation
+    /// tables and class weights, the same for all members.
+    pub fn load(&self, exec: &mut dyn Executor) -> Result<()> {
+        let plan = exec.plan();
+        let (members, outputs) = (plan.members, self.data.outputs());
+        let (norm, class_weights) = (plan.norm, plan.class_weights);
+        if self.residence == Residence::Whole {
+            self.upload_all(exec)?;
+        }
+        exec.upload(norm, 0, words(&self.norm.table().repeat(members)))?;
+        let weights: Vec<f32> = match self.class_weights {
+            [] => vec![1.0; outputs],
+            weights => weights.iter().map(|&w| w as f32).collect(),
+        };
+        exec.upload(class_weights, 0, words(&weights.repeat(members)))
+    }
+
+    fn upload_all(&self, exec: &mut dyn Executor) -> Result<()> {
+        let (pixels, labels) = (exec.plan().pixels, exec.plan().labels);
+        let row = row_words(self.data);
+        let rows = (UPLOAD_BYTES / (row * 4)).max(1);
+        let mut packed = Vec::new();
+        for first in (0..self.data.len()).step_by(rows) {
+            let count = rows.min(self.data.len() - first);
+            match self.whole_words(first, count) {
+                Some(words) => exec.upload(pixels, first * row, words)?,
+                None => {
+                    self.pack(first..first + count, &mut packed);
+                    exec.upload(pixels, first * row, &packed)?;
+                }
+            }
+        }
+        exec.upload(labels, 0, &self.labels)
+    }
+
+    /// Samples `first..` as they lie in memory, where that is how they lie on a device.
+    fn whole_words(&self, first: usize, count: usize) -> Option<&[u32]> {
+        let len = self.data.shape.len();
+        if !len.is_multiple_of(4) {
+            return None;
+        }
+        match &self.data.samples {
+            Samples::Bytes(bytes) => {
+                bytemuck::try_cast_slice(&bytes[first * len..][..count * len]).ok()
+            }
+            Samples::Floats(floats) => {
+                Some(bytemuck::cast_slice(&floats[first * len..][..count * len]))
+            }
+        }
+    }
+
+    /// The rows of `samples`, one after the other, as they lie on a device.
+    fn pack(&self, samples: impl ExactSizeIterator<Item = usize>, packed: &mut Vec<u32>) {
+        let (len, row) = (self.data.shape.len(), row_words(self.data));
+        packed.clear();
+        packed.resize(samples.len() * row, 0);
+        for (to, ix) in packed.chunks_exact_mut(row).zip(samples) {
+            match &self.data.samples {
+                Samples::Bytes(bytes) => {
+                    let to: &mut [u8] = bytemuck::cast_slice_mut(to);
+                    to[..len].copy_from_slice(&bytes[ix * len..][..len]);
+                }
+                Samples::Floats(floats) => {
+                    let to: &mut [f32] = bytemuck::cast_slice_mut(to);
+                    to[..len].copy_from_slice(&floats[ix * len..][..len]);
+                }
+            }
+        }
+    }
+
+    /// Sends these samples into the window, one place after the other.
+    fn send(&self, exec: &mut dyn Executor, samples: &[u32]) -> Result<()> {
+        let (pixels, labels) = (exec.plan().pixels, exec.plan().labels);
+        let mut packed = Vec::new();
+        self.pack(samples.iter().map(|&ix| ix as usize), &mut packed);
+        exec.upload(pixels, 0, &packed)?;
+        let list: Vec<u32> = samples.iter().map(|&ix| self.labels[ix as usize]).collect();
+        exec.upload(labels, 0, &list)
+    }
+
+    /// The sum of class weights over `samples`; their number where all weigh 1.
+    fn weight(&self, samples: &[u32]) -> f64 {
+        if self.class_weights.is_empty() {
+            return samples.len() as f64;
+        }
+        let of = |&ix: &u32| self.class_weights[self.labels[ix as usize] as usize];
+        samples.iter().map(of).sum()
+    }
+
+    /// Uploads the tables of a segment of training steps, and its samples where they are streamed.
+    pub fn train_segment(&self, exec: &mut dyn Executor, segment: &Segment) -> Result<()> {
+        let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Train);
+        let members = segment.hyper.len();
+        let mut indices = vec![0u32; segment.count * members * batch];
+        let mut rows = Vec::with_capacity(segment.count * members);
+        let mut window = Vec::new();
+        let mut lists = indices.chunks_exact_mut(batch);
+        for step in segment.first..segment.first + segment.count {
+            for (member, (hyper, order)) in segment.hyper.iter().zip(segment.orders).enumerate() {
+                let of_step = |step: usize| {
+                    let start = (step * batch).min(order.len());
+                    &order[start..(start + batch).min(order.len())]
+                };
+                let samples = of_step(step);
+                if let Some(list) = lists.next() {
+                    match self.residence {
+                        Residence::Whole => list[..samples.len()].copy_from_slice(samples),
+                        Residence::Streamed(_) => {
+                            for (place, &sample) in list.iter_mut().zip(samples) {
+                                *place = window.len() as u32;
+                                window.push(sample);
+                            }
+                        }
+                    }
+                }
+                let accumulate = segment.accumulate;
+                let group = step - step % accumulate..step - step % accumulate + accumulate;
+                let last = order.len().div_ceil(batch) - 1;
+                let weight = self.weight(samples);
+                let update = segment.updates_before + (step / accumulate) as u64;
+                let row = Batch {
+                    valid: samples.len() as u32,
+                    draw: (segment.steps_before + step as u64 + 1) as u32,
+                    weight,
+                    update_weight: match accumulate {
+                        1 => weight,
+                        _ => group.clone().map(|step| self.weight(of_step(step))).sum(),
+                    },
+                    begins: step == group.start,
+                    applies: step + 1 == group.end || step == last,
+                    ema: segment.ema,
+                };
+                rows.push(hyper.step(update + 1, (segment.lr)(member, update), &row));
+            }
+        }
+        if !window.is_empty() {
+            self.send(exec, &window)?;
+        }
+        exec.upload(indices_id, 0, &indices)?;
+        exec.upload(steps_id, 0, words(&rows))
+    }
+
+    /// Uploads the evaluation tables for `samples`, in order, the same for every member, and the
+    /// samples themselves where they are streamed; returns the number of steps.
+    pub fn eval_segment(&self, exec: &mut dyn Executor, samples: &[u32]) -> Result<usize> {
+        let members = exec.plan().members;
+        let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Eval);
+        let steps = samples.len().div_ceil(batch);
+        let mut indices = vec![0u32; steps * members * batch];
+        let mut rows = Vec::with_capacity(steps * members);
+        for (ix, list) in indices.chunks_exact_mut(batch).enumerate() {
+            let start = (ix / members) * batch;
+            let of_step = &samples[start..(start + batch).min(samples.len())];
+            match self.residence {
+                Residence::Whole => list[..of_step.len()].copy_from_slice(of_step),
+                Residence::Streamed(_) => {
+                    for (place, at) in list.iter_mut().zip(start..start + of_step.len()) {
+                        *place = at as u32;
+                    }
+                }
+            }
+            rows.push(StepRow {
+                valid: of_step.len() as u32,
+                ..StepRow::default()
+            });
+        }
+        if let Residence::Streamed(_) = self.residence {
+            self.send(exec, samples)?;
+        }
+        exec.upload(indices_id, 0, &indices)?;
+        exec.upload(steps_id, 0, words(&rows))?;
+        Ok(steps)
+    }
 }
 
-/// Uploads all that a run starts from: data, normalisation table of one member \[n_norm, 2\], member
-/// rows, parameters \[P, arena_len\], and a zero optimiser state where the plan trains.
-pub fn load(
-    exec: &mut dyn Executor,
-    data: &Dataset,
-    norm: &[f32],
-    hyper: &[Hyper],
-    arenas: &[f32],
-) -> Result<()> {
-    upload_data(exec, data, norm)?;
-    upload_rows(exec, hyper)?;
-    super::set_parameters(exec, arenas)?;
-    clear_state(exec)
-}
-
-/// Zeroes the optimiser state, in pieces.
-fn clear_state(exec: &mut dyn Executor) -> Result<()> {
-    let plan = exec.plan();
-    let (state, len) = (plan.state, plan.buffer(plan.state).len);
+/// Zeroes a buffer, in pieces.
+pub fn clear(exec: &mut dyn Executor, buffer: BufferId) -> Result<()> {
+    let len = exec.plan().buffer(buffer).len;
     let zeros = vec![0; len.min(1 << 20)];
     let mut start = 0;
     while start < len {
         let count = zeros.len().min(len - start);
-        exec.upload(state, start, &zeros[..count])?;
+        exec.upload(buffer, start, &zeros[..count])?;
         start += count;
     }
     Ok(())
@@ -119,70 +348,17 @@ pub fn upload_rows(exec: &mut dyn Executor, hyper: &[Hyper]) -> Result<()> {
 }
 
 /// The order in which each member sees the training samples in one epoch.
-pub fn epoch_order(hyper: &[Hyper], epoch: u32, n_train: usize, shuffle: bool) -> Vec<Vec<u32>> {
+pub fn epoch_order(hyper: &[Hyper], epoch: u32, train: &[u32], shuffle: bool) -> Vec<Vec<u32>> {
     hyper
         .iter()
         .map(|member| {
-            let mut order: Vec<u32> = (0..n_train as u32).collect();
+            let mut order = train.to_vec();
             if shuffle {
                 Stream::new(member.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
             }
             order
         })
         .collect()
-}
-
-/// Uploads the tables of training steps `first`, `first + 1`, ..., `count` of them, of an epoch that
-/// `steps_before` optimiser steps came before.
-pub fn upload_segment(
-    exec: &mut dyn Executor,
-    hyper: &[Hyper],
-    orders: &[Vec<u32>],
-    steps_before: u64,
-    first: usize,
-    count: usize,
-) -> Result<()> {
-    let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Train);
-    let mut indices = vec![0u32; count * hyper.len() * batch];
-    let mut rows = Vec::with_capacity(count * hyper.len());
-    let mut lists = indices.chunks_exact_mut(batch);
-    for step in first..first + count {
-        for (member, order) in hyper.iter().zip(orders) {
-            let start = step * batch;
-            let samples = &order[start..(start + batch).min(order.len())];
-            if let Some(list) = lists.next() {
-                list[..samples.len()].copy_from_slice(samples);
-            }
-            let t = steps_before + step as u64 + 1;
-            rows.push(member.step(t, member.lr, samples.len() as u32));
-        }
-    }
-    exec.upload(indices_id, 0, &indices)?;
-    exec.upload(steps_id, 0, words(&rows))
-}
-
-/// Uploads the evaluation tables for `samples`, in order, the same for every member; returns the
-/// number of steps.
-pub fn upload_eval(exec: &mut dyn Executor, samples: std::ops::Range<usize>) -> Result<usize> {
-    let members = exec.plan().members;
-    let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Eval);
-    let steps = samples.len().div_ceil(batch);
-    let mut indices = vec![0u32; steps * members * batch];
-    let mut rows = Vec::with_capacity(steps * members);
-    for (ix, list) in indices.chunks_exact_mut(batch).enumerate() {
-        let start = samples.start + (ix / members) * batch;
-        let valid = batch.min(samples.end - start);
-        for (to, sample) in list.iter_mut().zip(start..start + valid) {
-            *to = sample as u32;
-        }
-        rows.push(StepRow {
-            valid: valid as u32,
-            ..StepRow::default()
-        });
-    }
-    exec.upload(indices_id, 0, &indices)?;
-    exec.upload(steps_id, 0, words(&rows))?;
-    Ok(steps)
 }
 
 fn tables(plan: &Plan, kind: PassKind) -> (usize, BufferId, BufferId) {

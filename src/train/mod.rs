@@ -1,31 +1,44 @@
 //! The training loop: generic over the executor, knowing neither a backend nor a command line.
 //!
-//! Work is submitted ahead, many steps at a time, and collected behind: at most
-//! three ranges are under way, each of about 0.15 seconds, so that an interrupt or
-//! a diverging loss acts within a second while the device never waits for the host.
+//! Work is submitted ahead, many steps at a time, and collected behind: at most three ranges are
+//! under way, each of about 0.15 seconds, so that an interrupt or a diverging loss acts within a
+//! second while the device never waits for the host. Everything that a run is, beside the arenas on
+//! the device, is a [`State`]: written down at any range's end and read back, it goes on bit for bit.
 
 pub mod checkpoint;
+pub mod class_weights;
 pub mod compare;
 pub mod config;
 pub mod evaluate;
 pub mod feed;
+pub mod file;
+pub mod history;
+pub mod lr_find;
+pub mod options;
 mod pace;
 pub mod run_folder;
 pub mod schedule;
+pub mod score;
+pub mod state;
 pub mod stopping;
 pub mod time_limit;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::executor::{Executor, RangeMetrics, floats, words};
-use crate::plan::{Hyper, PassKind};
+use crate::plan::{BufferId, Hyper, PassKind, Plan};
 use crate::{Error, Result};
 
 pub use config::{Config, TrainOptions};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, predictions};
+use feed::{Feed, Segment};
 use pace::Pace;
+use schedule::Planned;
+use score::{Score, Scores};
+pub use state::{MemberState, State};
+use stopping::Reason;
 
 /// A sum of losses from here on is no number: one sample's stand-in, DIVERGED in
 /// `shaders/lib/head.wgsl`, is 1e30.
@@ -36,28 +49,27 @@ fn is_number(sum: f64) -> bool {
     sum.is_finite() && sum < DIVERGED
 }
 
-/// What is trained, beside the executor.
+/// What is trained, beside the executor and the state.
 pub struct Job<'a> {
-    /// One entry per member.
+    /// One entry per member, as are `schedules`.
     pub hyper: &'a [Hyper],
-    pub n_train: usize,
+    pub schedules: &'a [Planned],
+    pub feed: &'a Feed<'a>,
+    pub score: Score,
     pub epochs: u32,
     pub shuffle: bool,
+    /// Batches per optimiser update.
+    pub accumulate: usize,
+    /// Decay of the weights' average, which is then what is evaluated; 0 where there is none.
+    pub ema: f64,
+    /// Training time after which the run stops.
+    pub time: Option<Duration>,
+    /// Validation accuracy at which a member stops.
+    pub target_accuracy: Option<f64>,
+    /// A checkpoint is written at every epoch's end, and inside an epoch this long after the last.
+    pub checkpoint_every: Duration,
     /// Set by Ctrl-C: the loop saves what it has and stops.
     pub stop: &'a AtomicBool,
-}
-
-/// Where a run stands; what a checkpoint stores beside the arenas.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
-    /// Epoch being trained, from 1.
-    pub epoch: u32,
-    /// Steps of that epoch done.
-    pub step_in_epoch: usize,
-    /// Steps of an epoch.
-    pub steps_per_epoch: usize,
-    /// (sum of losses, correct) of the epoch so far, per member.
-    pub sums: Vec<[f64; 2]>,
 }
 
 /// One step of one member, for `steps.csv`.
@@ -70,7 +82,8 @@ pub struct StepRecord {
     pub lr: f64,
     /// Mean over the batch.
     pub loss: f64,
-    pub accuracy: f64,
+    /// `None` where a value is predicted.
+    pub accuracy: Option<f64>,
 }
 
 /// One epoch of one member.
@@ -78,168 +91,385 @@ pub struct StepRecord {
 pub struct EpochRecord {
     pub epoch: u32,
     pub member: usize,
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    /// Wall time of the epoch.
+    /// Of the epoch's last update.
+    pub lr: f64,
+    pub train: Scores,
+    /// `None` without a validation part.
+    pub val: Option<Scores>,
+    /// The lowest validation loss so far.
+    pub is_best: bool,
+    /// Wall time of the epoch's training.
     pub seconds: f64,
     /// All members together.
     pub samples_per_second: f64,
 }
 
+/// Everything that a checkpoint holds.
+pub struct Snapshot<'a> {
+    pub exec: &'a mut dyn Executor,
+    pub state: &'a State,
+    /// Weights \[P, arena_len\] of each member's best epoch, where they are kept.
+    pub best: Option<&'a [f32]>,
+}
+
 /// Hears of a run as it goes.
 pub trait Observer {
     /// Steps have come back from the device; the last of them is where the run stands.
-    fn steps(&mut self, records: &[StepRecord], progress: &Progress) -> Result<()>;
+    fn steps(&mut self, records: &[StepRecord], state: &State) -> Result<()>;
 
-    /// An epoch is complete: a record a member. Checkpoints are written from here.
-    fn epoch(
-        &mut self,
-        records: &[EpochRecord],
-        progress: &Progress,
-        exec: &mut dyn Executor,
-    ) -> Result<()>;
+    /// An epoch is complete: a record for each member that still learned.
+    fn epoch(&mut self, records: &[EpochRecord], state: &State) -> Result<()>;
 
-    /// The run is stopped in the middle of an epoch.
-    fn interrupted(&mut self, progress: &Progress, exec: &mut dyn Executor) -> Result<()>;
+    /// All is at rest, and worth writing down: an epoch's end, an interrupt, or time.
+    fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()>;
 }
 
-/// Trains from the executor's current parameters.
+/// Why steps stop being submitted before an epoch's end.
+#[derive(Clone, Copy, PartialEq)]
+enum Halt {
+    Interrupt,
+    Time,
+    Checkpoint,
+}
+
+/// Trains from the executor's current arenas and from `state`, until a rule stops every member.
+/// `best` is kept where a member's early stopping asks for it.
 ///
 /// # Errors
 /// [`Error::Check`] where a member's loss is no finite number, [`Error::Interrupted`]
 /// after `stop` was set, [`Error::Device`] from the executor.
-pub fn train(exec: &mut dyn Executor, job: &Job, observer: &mut dyn Observer) -> Result<()> {
-    let (batch, capacity) = (exec.plan().train.batch, exec.plan().train.capacity);
-    let members = job.hyper.len();
-    assert_eq!(members, exec.plan().members);
-    let steps_per_epoch = job.n_train.div_ceil(batch);
-    let mut pace = Pace::new();
-    for epoch in 1..=job.epochs {
-        let started = Instant::now();
-        let steps_before = u64::from(epoch - 1) * steps_per_epoch as u64;
-        let orders = feed::epoch_order(job.hyper, epoch, job.n_train, job.shuffle);
-        let mut progress = Progress {
-            epoch,
-            step_in_epoch: 0,
-            steps_per_epoch,
-            sums: vec![[0.0; 2]; members],
-        };
-        let mut first = 0;
-        while first < steps_per_epoch {
-            let count = capacity.min(steps_per_epoch - first);
-            feed::upload_segment(exec, job.hyper, &orders, steps_before, first, count)?;
-            let mut segment = Segment {
-                job,
-                first,
-                steps_before,
-                batch,
-                progress: &mut progress,
-            };
-            let finished = run_segment(exec, &mut pace, count, &mut segment, observer)?;
-            if !finished {
-                observer.interrupted(&progress, exec)?;
-                return Err(Error::Interrupted);
-            }
-            first += count;
-        }
-        // A step's loss is from before its update: the last update of the epoch shows here alone.
-        check_parameters(exec, epoch)?;
-        let seconds = started.elapsed().as_secs_f64();
-        let n = job.n_train as f64;
-        let records: Vec<EpochRecord> = progress
-            .sums
-            .iter()
-            .enumerate()
-            .map(|(member, [loss, correct])| EpochRecord {
-                epoch,
-                member,
-                train_loss: loss / n,
-                train_accuracy: correct / n,
-                seconds,
-                samples_per_second: n * members as f64 / seconds,
-            })
-            .collect();
-        observer.epoch(&records, &progress, exec)?;
-    }
-    Ok(())
-}
-
-/// Submits the uploaded steps 0..count in ranges and collects them all; false where it was stopped.
-fn run_segment(
+pub fn train(
     exec: &mut dyn Executor,
-    pace: &mut Pace,
-    count: usize,
-    segment: &mut Segment,
+    job: &Job,
+    state: &mut State,
+    best: &mut Option<Vec<f32>>,
     observer: &mut dyn Observer,
-) -> Result<bool> {
-    pace.start_segment();
-    let mut submitted = 0;
-    let mut in_flight: VecDeque<usize> = VecDeque::new();
-    loop {
-        let stop = segment.job.stop.load(Ordering::Relaxed);
-        if !stop && submitted < count && in_flight.len() < pace.in_flight() {
-            let end = (submitted + pace.steps()).min(count);
-            exec.submit(PassKind::Train, submitted..end)?;
-            in_flight.push_back(end - submitted);
-            submitted = end;
-            continue;
-        }
-        match exec.collect()? {
-            Some(metrics) => {
-                if let Some(steps) = in_flight.pop_front() {
-                    pace.done(steps);
+) -> Result<()> {
+    assert_eq!(job.hyper.len(), exec.plan().members);
+    assert_eq!(job.hyper.len(), job.schedules.len());
+    let mut hyper = job.hyper.to_vec();
+    for (hyper, member) in hyper.iter_mut().zip(&state.members) {
+        hyper.active = member.stopped.is_none();
+    }
+    feed::upload_rows(exec, &hyper)?;
+    let mut run = Run {
+        batch: exec.plan().train.batch,
+        capacity: exec.plan().train.capacity,
+        exec,
+        job,
+        hyper,
+        state,
+        best,
+        observer,
+        pace: Pace::new(),
+        clock: Instant::now(),
+        seconds_before: 0.0,
+        last_checkpoint: Instant::now(),
+    };
+    run.seconds_before = run.state.seconds;
+    run.train()
+}
+
+struct Run<'a, 'j> {
+    exec: &'a mut dyn Executor,
+    job: &'a Job<'j>,
+    /// The job's, with the members that have stopped frozen.
+    hyper: Vec<Hyper>,
+    state: &'a mut State,
+    best: &'a mut Option<Vec<f32>>,
+    observer: &'a mut dyn Observer,
+    batch: usize,
+    capacity: usize,
+    pace: Pace,
+    clock: Instant,
+    seconds_before: f64,
+    last_checkpoint: Instant,
+}
+
+/// A submitted range: the step of the epoch that slot 0 of its tables was, and its steps.
+struct Flight {
+    first: usize,
+    steps: usize,
+}
+
+impl Run<'_, '_> {
+    fn train(&mut self) -> Result<()> {
+        while self.state.epoch <= self.job.epochs && self.learns() {
+            match self.epoch()? {
+                None => self.end_epoch()?,
+                Some(Halt::Interrupt) => {
+                    self.checkpoint()?;
+                    return Err(Error::Interrupted);
                 }
-                segment.take(&metrics, observer)?;
+                Some(_) => {
+                    let limit = self.job.time.unwrap_or_default();
+                    self.stop_all(&Reason::Time { limit });
+                    self.checkpoint()?;
+                }
             }
-            None if stop => return Ok(false),
-            None => return Ok(true),
+        }
+        self.stop_all(&Reason::Epochs {
+            epochs: self.job.epochs,
+        });
+        Ok(())
+    }
+
+    /// Whether some member has not stopped.
+    fn learns(&self) -> bool {
+        self.state.members.iter().any(|m| m.stopped.is_none())
+    }
+
+    fn stop_all(&mut self, reason: &Reason) {
+        for member in self.state.members.iter_mut() {
+            member.stopped.get_or_insert_with(|| reason.clone());
         }
     }
-}
 
-/// One uploaded stretch of an epoch, and how to read its metrics.
-struct Segment<'a, 'b> {
-    job: &'a Job<'a>,
-    /// Step of the epoch that row 0 of the tables is.
-    first: usize,
-    steps_before: u64,
-    batch: usize,
-    progress: &'b mut Progress,
-}
+    /// Samples of the training part, and steps and updates of an epoch.
+    fn n_train(&self) -> usize {
+        self.job.feed.data.parts.train.len()
+    }
 
-impl Segment<'_, '_> {
-    fn take(&mut self, metrics: &RangeMetrics, observer: &mut dyn Observer) -> Result<()> {
-        let members = self.job.hyper.len();
+    fn updates_per_epoch(&self) -> u64 {
+        self.state.steps_per_epoch.div_ceil(self.job.accumulate) as u64
+    }
+
+    /// The update that step `step` of the epoch belongs to, from 0 over the whole run.
+    fn update_of(&self, step: usize) -> u64 {
+        u64::from(self.state.epoch - 1) * self.updates_per_epoch()
+            + (step / self.job.accumulate) as u64
+    }
+
+    fn lr(&self, member: usize, update: u64) -> f64 {
+        let (planned, state) = (&self.job.schedules[member], &self.state.members[member]);
+        let base = self.hyper[member].lr;
+        planned.lr(base, update, self.state.epoch - 1, &state.plateau)
+    }
+
+    /// Trains the rest of the epoch that the state stands in; why it stopped before the end.
+    fn epoch(&mut self) -> Result<Option<Halt>> {
+        let steps = self.state.steps_per_epoch;
+        let train = &self.job.feed.data.parts.train;
+        let orders = feed::epoch_order(&self.hyper, self.state.epoch, train, self.job.shuffle);
+        let mut in_flight: VecDeque<Flight> = VecDeque::new();
+        // The uploaded segment, and what of it and of the epoch has been submitted.
+        let mut segment = self.state.step_in_epoch..self.state.step_in_epoch;
+        let mut submitted = segment.start;
+        self.pace.start();
+        let mut since = Instant::now();
+        loop {
+            let halt = self.halt();
+            if halt.is_none() && submitted < steps && in_flight.len() < self.pace.in_flight() {
+                if submitted == segment.end {
+                    segment = submitted..(submitted + self.capacity).min(steps);
+                    self.upload(&orders, &segment)?;
+                }
+                let end = (submitted + self.pace.steps()).min(segment.end);
+                let slots = submitted - segment.start..end - segment.start;
+                in_flight.push_back(Flight {
+                    first: segment.start,
+                    steps: slots.len(),
+                });
+                self.exec.submit(PassKind::Train, slots)?;
+                submitted = end;
+                continue;
+            }
+            if let Some(metrics) = self.exec.collect()? {
+                if let Some(flight) = in_flight.pop_front() {
+                    self.pace.done(flight.steps);
+                    self.take(&metrics, flight.first)?;
+                }
+                continue;
+            }
+            // Nothing is under way.
+            self.state.seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
+            self.state.epoch_seconds += since.elapsed().as_secs_f64();
+            since = Instant::now();
+            match halt {
+                Some(Halt::Checkpoint) => {
+                    self.checkpoint()?;
+                    self.pace.start();
+                }
+                halt => return Ok(halt),
+            }
+        }
+    }
+
+    fn halt(&self) -> Option<Halt> {
+        let seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
+        if self.job.stop.load(Ordering::Relaxed) {
+            Some(Halt::Interrupt)
+        } else if self.job.time.is_some_and(|t| seconds >= t.as_secs_f64()) {
+            Some(Halt::Time)
+        } else if self.last_checkpoint.elapsed() >= self.job.checkpoint_every {
+            Some(Halt::Checkpoint)
+        } else {
+            None
+        }
+    }
+
+    fn upload(&mut self, orders: &[Vec<u32>], segment: &std::ops::Range<usize>) -> Result<()> {
+        let epochs_before = u64::from(self.state.epoch - 1);
+        let (job, state, hyper) = (self.job, &*self.state, &self.hyper);
+        let lr = |member: usize, update: u64| {
+            let (planned, of_member) = (&job.schedules[member], &state.members[member]);
+            planned.lr(
+                hyper[member].lr,
+                update,
+                state.epoch - 1,
+                &of_member.plateau,
+            )
+        };
+        let tables = Segment {
+            hyper,
+            orders,
+            lr: &lr,
+            steps_before: epochs_before * state.steps_per_epoch as u64,
+            updates_before: epochs_before * self.updates_per_epoch(),
+            accumulate: job.accumulate,
+            ema: job.ema,
+            first: segment.start,
+            count: segment.len(),
+        };
+        job.feed.train_segment(self.exec, &tables)
+    }
+
+    /// Notes what a range of steps came to; slot 0 of its tables was step `first` of the epoch.
+    fn take(&mut self, metrics: &RangeMetrics, first: usize) -> Result<()> {
+        let members = self.hyper.len();
+        let steps_before = u64::from(self.state.epoch - 1) * self.state.steps_per_epoch as u64;
         let mut records = Vec::with_capacity(metrics.sums.len());
-        for (ix, &[loss, correct]) in metrics.sums.iter().enumerate() {
+        for (ix, &[loss, score]) in metrics.sums.iter().enumerate() {
             let (slot, member) = (metrics.range.start + ix / members, ix % members);
-            let step = self.first + slot;
-            let valid = self.batch.min(self.job.n_train - step * self.batch) as f64;
+            if self.state.members[member].stopped.is_some() {
+                continue;
+            }
+            let step = first + slot;
+            let valid = self.batch.min(self.n_train() - step * self.batch) as f64;
             let record = StepRecord {
-                step: self.steps_before + step as u64 + 1,
-                epoch: self.progress.epoch,
+                step: steps_before + step as u64 + 1,
+                epoch: self.state.epoch,
                 member,
-                lr: self.job.hyper[member].lr,
+                lr: self.lr(member, self.update_of(step)),
                 loss: loss / valid,
-                accuracy: correct / valid,
+                accuracy: self.job.score.step_accuracy(score / valid),
             };
             if !is_number(loss) {
                 // The steps that led here are worth reading.
-                observer.steps(&records, self.progress)?;
+                self.observer.steps(&records, self.state)?;
                 return Err(diverged(&record, members));
             }
-            self.progress.sums[member][0] += loss;
-            self.progress.sums[member][1] += correct;
+            self.state.sums[member][0] += loss;
+            self.state.sums[member][1] += score;
             records.push(record);
         }
-        self.progress.step_in_epoch = self.first + metrics.range.end;
-        observer.steps(&records, self.progress)
+        self.state.step_in_epoch = first + metrics.range.end;
+        self.observer.steps(&records, self.state)
+    }
+
+    /// Validates, lets the rules speak, and steps the state on to the next epoch.
+    fn end_epoch(&mut self) -> Result<()> {
+        // A step's loss is from before its update: the last update of the epoch shows here alone.
+        let epoch = self.state.epoch;
+        check_parameters(self.exec, epoch)?;
+        let val = &self.job.feed.data.parts.val;
+        let validated = match val.is_empty() {
+            true => None,
+            false => Some(evaluate(self.exec, self.job.feed, val)?),
+        };
+        let n = self.n_train() as f64;
+        let seconds = self.state.epoch_seconds;
+        let (last, members) = (
+            self.update_of(self.state.steps_per_epoch - 1),
+            self.hyper.len(),
+        );
+        let mut records = Vec::with_capacity(members);
+        let mut improved = vec![false; members];
+        for member in 0..members {
+            if self.state.members[member].stopped.is_some() {
+                continue;
+            }
+            let [loss, score] = self.state.sums[member].map(|sum| sum / n);
+            let train = self.job.score.scores(loss, score, score::Part::Train);
+            let val = validated.as_ref().map(|all| {
+                let e = &all[member];
+                self.job.score.scores(e.loss, e.score, score::Part::Val)
+            });
+            let lr = self.lr(member, last);
+            let target = self.job.target_accuracy;
+            let is_best = self.state.members[member].observe(epoch, &train, val.as_ref(), target);
+            if self.job.schedules[member].schedule().is_plateau()
+                && let Some(val) = &val
+            {
+                let plateau = &mut self.state.members[member].plateau;
+                let base = self.hyper[member].lr;
+                self.job.schedules[member].observe(plateau, base, val.loss);
+            }
+            improved[member] = is_best && self.state.members[member].early.is_some();
+            records.push(EpochRecord {
+                epoch,
+                member,
+                lr,
+                train,
+                val,
+                is_best,
+                seconds,
+                samples_per_second: n * members as f64 / seconds,
+            });
+        }
+        self.keep_best(&improved)?;
+        self.freeze_stopped()?;
+        self.state.next_epoch();
+        self.state.seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
+        self.observer.epoch(&records, self.state)?;
+        self.checkpoint()
+    }
+
+    /// Copies the weights of the members that have just been better than ever before. They come to
+    /// the host, where every checkpoint takes the arenas anyway.
+    fn keep_best(&mut self, improved: &[bool]) -> Result<()> {
+        if !improved.contains(&true) {
+            return Ok(());
+        }
+        let now = weights(self.exec)?;
+        let best = self.best.get_or_insert_with(|| now.clone());
+        let len = now.len() / improved.len();
+        let pairs = best.chunks_exact_mut(len).zip(now.chunks_exact(len));
+        for ((best, now), _) in pairs.zip(improved).filter(|(_, improved)| **improved) {
+            best.copy_from_slice(now);
+        }
+        Ok(())
+    }
+
+    fn freeze_stopped(&mut self) -> Result<()> {
+        let mut changed = false;
+        for (hyper, member) in self.hyper.iter_mut().zip(&self.state.members) {
+            let active = member.stopped.is_none();
+            changed |= hyper.active != active;
+            hyper.active = active;
+        }
+        match changed && self.learns() {
+            true => feed::upload_rows(self.exec, &self.hyper),
+            false => Ok(()),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let mut snapshot = Snapshot {
+            exec: &mut *self.exec,
+            state: self.state,
+            best: self.best.as_deref(),
+        };
+        self.observer.checkpoint(&mut snapshot)?;
+        self.last_checkpoint = Instant::now();
+        Ok(())
     }
 }
 
 /// Refuses to go on, and to write a checkpoint, with weights that are no numbers.
 fn check_parameters(exec: &mut dyn Executor, epoch: u32) -> Result<()> {
-    if parameters(exec)?.iter().all(|w| w.is_finite()) {
+    let id = exec.plan().parameters;
+    if floats(exec.download(id)?).iter().all(|w| w.is_finite()) {
         return Ok(());
     }
     Err(Error::Check(format!(
@@ -262,14 +492,49 @@ fn diverged(record: &StepRecord, members: usize) -> Error {
     ))
 }
 
-/// Copies the parameters of all members out of the executor, \[P, arena_len\].
-pub fn parameters(exec: &mut dyn Executor) -> Result<Vec<f32>> {
-    let id = exec.plan().parameters;
+/// The buffer that an evaluation reads weights from: their average where one is kept.
+fn evaluated(plan: &Plan) -> BufferId {
+    plan.averages.unwrap_or(plan.parameters)
+}
+
+/// The weights of all members that an evaluation uses \[P, arena_len\].
+pub fn weights(exec: &mut dyn Executor) -> Result<Vec<f32>> {
+    let id = evaluated(exec.plan());
     Ok(floats(exec.download(id)?))
 }
 
-/// Puts the parameters of all members \[P, arena_len\] into the executor.
-pub fn set_parameters(exec: &mut dyn Executor, arenas: &[f32]) -> Result<()> {
-    let id = exec.plan().parameters;
+/// Puts weights of all members \[P, arena_len\] where an evaluation reads them.
+pub fn set_weights(exec: &mut dyn Executor, arenas: &[f32]) -> Result<()> {
+    let id = evaluated(exec.plan());
     exec.upload(id, 0, words(arenas))
+}
+
+/// Puts `arenas` \[P, arena_len\] into the executor as the weights to start from, with a fresh
+/// optimiser.
+pub fn start_from(exec: &mut dyn Executor, arenas: &[f32]) -> Result<()> {
+    let plan = exec.plan();
+    let (parameters, averages, state) = (plan.parameters, plan.averages, plan.state);
+    exec.upload(parameters, 0, words(arenas))?;
+    if let Some(averages) = averages {
+        exec.upload(averages, 0, words(arenas))?;
+    }
+    feed::clear(exec, state)
+}
+
+/// What a finished run leaves as its model \[P, arena_len\]: the best weights of the members that
+/// stop early, the last of the others. They are put into the executor, to be tested.
+pub fn finish(exec: &mut dyn Executor, state: &State, best: Option<&[f32]>) -> Result<Vec<f32>> {
+    let mut arenas = weights(exec)?;
+    let Some(best) = best else {
+        return Ok(arenas);
+    };
+    let len = arenas.len() / state.members.len();
+    let pairs = arenas.chunks_exact_mut(len).zip(best.chunks_exact(len));
+    for ((arena, best), member) in pairs.zip(&state.members) {
+        if member.early.is_some() && member.best.is_some() {
+            arena.copy_from_slice(best);
+        }
+    }
+    set_weights(exec, &arenas)?;
+    Ok(arenas)
 }

@@ -8,8 +8,8 @@ const MAX_IN_FLIGHT: usize = 3;
 /// How long one range should take: hardware drivers kill work that runs for seconds.
 const RANGE_SECONDS: f64 = 0.15;
 
-/// How many steps a range should have, from how long a segment's steps took so far. The average is
-/// over the whole segment, because a synchronous executor does all its work in `submit` and hands
+/// How many steps a range should have, from how long a stretch of steps took so far. The average is
+/// over the whole stretch, because a synchronous executor does all its work in `submit` and hands
 /// several ranges back at once. It begins with one step alone: nobody knows yet what one costs.
 pub struct Pace {
     steps: usize,
@@ -38,7 +38,8 @@ impl Pace {
         if self.known { MAX_IN_FLIGHT } else { 1 }
     }
 
-    pub fn start_segment(&mut self) {
+    /// Work starts again after a pause, with nothing under way.
+    pub fn start(&mut self) {
         self.collected = 0;
         self.started = Instant::now();
     }

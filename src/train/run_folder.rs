@@ -1,31 +1,31 @@
 //! The run folder: what a run leaves behind.
 //!
 //! `config.toml`, `metrics.jsonl` (a line an epoch), `steps.csv` (a row a step), `checkpoint`,
-//! `model.safetensors` and `curves.png`. The two logs are appended; every other file is written
-//! whole.
+//! `model.safetensors` and pictures. The two logs are appended, and cut back to the checkpoint when
+//! a run is resumed; every other file is written whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Position};
-use super::{Config, EpochRecord, Progress, StepRecord};
-use crate::executor::Executor;
+use super::{Config, EpochRecord, Snapshot, State, StepRecord};
+use crate::data::fingerprint::Fingerprint;
 use crate::files::write_whole;
-use crate::report::curves::{self, Curves, Point};
 use crate::{Error, Result};
 
+/// An open run folder.
 pub struct RunFolder {
     path: PathBuf,
     config: Config,
+    data: Fingerprint,
     metrics: Log,
     steps: Log,
     /// Several members: the logs carry a member column.
     population: bool,
-    drawn_steps: Vec<Point>,
-    drawn_epochs: Vec<Point>,
 }
 
+/// A file that only grows.
 struct Log {
     path: PathBuf,
     file: BufWriter<File>,
@@ -33,16 +33,21 @@ struct Log {
 }
 
 impl Log {
-    fn create(path: PathBuf) -> Result<Log> {
+    /// Opens a log and cuts it to its first `bytes`.
+    fn open(path: PathBuf, bytes: u64) -> Result<Log> {
+        let failed = |e| Error::io(&path, "open", e);
         let file = OpenOptions::new()
-            .create_new(true)
+            .create(true)
             .append(true)
             .open(&path)
-            .map_err(|e| Error::io(&path, "create", e))?;
+            .map_err(failed)?;
+        // After a power cut a log may be shorter than the checkpoint knows: what is there stays.
+        let bytes = bytes.min(file.metadata().map_err(failed)?.len());
+        file.set_len(bytes).map_err(failed)?;
         Ok(Log {
             path,
             file: BufWriter::new(file),
-            bytes: 0,
+            bytes,
         })
     }
 
@@ -62,27 +67,44 @@ impl Log {
 
 impl RunFolder {
     /// Opens the logs in a folder from [`reserve`] and writes the configuration.
-    pub fn create(path: PathBuf, config: &Config, population: bool) -> Result<RunFolder> {
+    pub fn create(path: PathBuf, config: &Config, data: Fingerprint) -> Result<RunFolder> {
         let text = toml::to_string(config)
             .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
         let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
         write_whole(&path.join("config.toml"), text.as_bytes())?;
-        let metrics = Log::create(path.join("metrics.jsonl"))?;
-        let mut steps = Log::create(path.join("steps.csv"))?;
-        steps.append(if population {
-            "step,epoch,lr,loss,accuracy,member\n"
-        } else {
-            "step,epoch,lr,loss,accuracy\n"
+        let mut folder = Self::open(path, config, data, 0, 0)?;
+        folder.steps.append(match folder.population {
+            true => "step,epoch,lr,loss,accuracy,member\n",
+            false => "step,epoch,lr,loss,accuracy\n",
         })?;
-        steps.flush()?;
+        folder.steps.flush()?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that goes on from `position`, with the logs cut back to it.
+    pub fn resume(path: PathBuf, config: &Config, position: &Position) -> Result<RunFolder> {
+        let text = toml::to_string(config)
+            .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
+        let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
+        write_whole(&path.join("config.toml"), text.as_bytes())?;
+        let (metrics, steps) = (position.metrics_bytes, position.steps_bytes);
+        Self::open(path, config, position.data.clone(), metrics, steps)
+    }
+
+    fn open(
+        path: PathBuf,
+        config: &Config,
+        data: Fingerprint,
+        metrics: u64,
+        steps: u64,
+    ) -> Result<RunFolder> {
         Ok(RunFolder {
+            metrics: Log::open(path.join("metrics.jsonl"), metrics)?,
+            steps: Log::open(path.join("steps.csv"), steps)?,
             path,
             config: config.clone(),
-            metrics,
-            steps,
-            population,
-            drawn_steps: Vec::new(),
-            drawn_epochs: Vec::new(),
+            data,
+            population: !config.member.is_empty(),
         })
     }
 
@@ -95,98 +117,85 @@ impl RunFolder {
         self.path.join("checkpoint").exists()
     }
 
-    pub fn append_steps(&mut self, records: &[StepRecord], steps_per_epoch: usize) -> Result<()> {
+    /// Logs steps.
+    pub fn append_steps(&mut self, records: &[StepRecord]) -> Result<()> {
         for r in records {
-            let mut line = format!(
-                "{},{},{},{},{}",
-                r.step, r.epoch, r.lr, r.loss as f32, r.accuracy as f32
-            );
+            let accuracy = r
+                .accuracy
+                .map_or_else(String::new, |a| (a as f32).to_string());
+            let (loss, lr) = (r.loss as f32, r.lr);
+            let mut line = format!("{},{},{lr},{loss},{accuracy}", r.step, r.epoch);
             if self.population {
                 line += &format!(",{}", r.member);
             }
             line.push('\n');
             self.steps.append(&line)?;
-            if r.member == 0 {
-                self.drawn_steps.push(Point {
-                    epoch: r.step as f64 / steps_per_epoch as f64,
-                    loss: r.loss,
-                    accuracy: Some(r.accuracy),
-                });
-            }
         }
         Ok(())
     }
 
-    /// Logs an epoch and writes the checkpoint that stands behind it.
-    pub fn append_epoch(
-        &mut self,
-        records: &[EpochRecord],
-        progress: &Progress,
-        exec: &mut dyn Executor,
-    ) -> Result<()> {
+    /// Logs an epoch.
+    pub fn append_epoch(&mut self, records: &[EpochRecord]) -> Result<()> {
         for r in records {
-            let mut line = serde_json::json!({
-                "epoch": r.epoch,
-                "train_loss": r.train_loss,
-                "train_accuracy": r.train_accuracy,
-                "seconds": r.seconds,
-                "samples_per_second": r.samples_per_second,
-            });
-            if self.population {
-                line["member"] = r.member.into();
+            let mut line = r.json();
+            if !self.population {
+                line.as_object_mut().map(|object| object.remove("member"));
             }
             self.metrics.append(&format!("{line}\n"))?;
-            if r.member == 0 {
-                self.drawn_epochs.push(Point {
-                    epoch: f64::from(r.epoch),
-                    loss: r.train_loss,
-                    accuracy: Some(r.train_accuracy),
-                });
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint that stands behind all that has been logged.
+    pub fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()> {
+        self.flush()?;
+        let (metrics, steps) = (self.metrics.bytes, self.steps.bytes);
+        let state: &State = snapshot.state;
+        let position = Position::new(&self.config, &self.data, state, metrics, steps);
+        checkpoint::write(&self.path.join("checkpoint"), snapshot, &position)
+    }
+
+    /// Brings the logs to the disk.
+    pub fn flush(&mut self) -> Result<()> {
+        self.metrics.flush()?;
+        self.steps.flush()
+    }
+
+    /// Writes a file of the folder whole.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create", e))?;
+        }
+        write_whole(&path, bytes)
+    }
+}
+
+impl EpochRecord {
+    /// The record as `metrics.jsonl` and the `epoch` event have it.
+    pub fn json(&self) -> serde_json::Value {
+        let mut line = serde_json::json!({
+            "epoch": self.epoch,
+            "member": self.member,
+            "lr": self.lr,
+            "seconds": self.seconds,
+            "samples_per_second": self.samples_per_second,
+        });
+        for (part, scores) in [("train", Some(&self.train)), ("val", self.val.as_ref())] {
+            let Some(scores) = scores else { continue };
+            let named = [
+                ("loss", Some(scores.loss)),
+                ("accuracy", scores.accuracy),
+                ("mse", scores.mse),
+                ("r2", scores.r2),
+            ];
+            for (name, value) in named {
+                if let Some(value) = value {
+                    line[format!("{part}_{name}")] = value.into();
+                }
             }
         }
-        self.checkpoint(progress, exec)
-    }
-
-    pub fn checkpoint(&mut self, progress: &Progress, exec: &mut dyn Executor) -> Result<()> {
-        self.metrics.flush()?;
-        self.steps.flush()?;
-        let (metrics, steps) = (self.metrics.bytes, self.steps.bytes);
-        let position = Position::new(&self.config, progress, metrics, steps);
-        checkpoint::write(&self.path.join("checkpoint"), exec, &position)
-    }
-
-    /// Writes the model, and the curves with the final test point.
-    pub fn finish(&mut self, model: &[u8], test: Option<(f64, f64)>) -> Result<()> {
-        self.metrics.flush()?;
-        self.steps.flush()?;
-        write_whole(&self.path.join("model.safetensors"), model)?;
-        let test = test.map(|(loss, accuracy)| Point {
-            epoch: f64::from(self.config.epochs),
-            loss,
-            accuracy: Some(accuracy),
-        });
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let c = &self.config;
-        let title = format!(
-            "{name}: {} · {} lr {} · batch {}",
-            if c.model.is_empty() {
-                "softmax"
-            } else {
-                &c.model
-            },
-            c.opt,
-            c.lr,
-            c.batch
-        );
-        let png = curves::draw(&Curves {
-            title: &title,
-            steps: &self.drawn_steps,
-            epochs: &self.drawn_epochs,
-            validation: &[],
-            test,
-        })
-        .map_err(|e| Error::Data(format!("cannot draw curves.png: {e}")))?;
-        write_whole(&self.path.join("curves.png"), &png)
+        line
     }
 }
 

@@ -1,0 +1,496 @@
+//! From a source's name to a data set ready for a run: read, split, encoded, normalised.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::detect::{Kind, detect};
+use super::options::{DataOptions, Normalize};
+use super::source::{Content, Source};
+use super::split::{Cut, Parts};
+use super::stats::sample_stats;
+use super::table::{Encoding, Missing, TableEncoder, TableOptions, TargetInfo, TaskKind};
+use super::{Dataset, ImageShape, Samples, Targets};
+use super::{cifar, folder, idx_folder, mnist, npz, synthetic, table};
+use crate::models::file::{Normalization, TargetScale};
+use crate::{Error, Result};
+
+/// A data set, and all that a run needs to know of how it came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub data: Dataset,
+    pub normalization: Normalization,
+    pub target: TargetScale,
+    /// How a table's rows become inputs, fitted on the training part.
+    pub table: Option<TableModel>,
+    /// The options with every default filled in.
+    pub options: DataOptions,
+    /// What was understood, assumed, or is worth a warning.
+    pub notes: Vec<String>,
+}
+
+/// What a model must know to read further tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableModel {
+    pub encoder: TableEncoder,
+    pub target: TargetInfo,
+}
+
+/// Reads `name`, a path or a data set's name, as it lies: not split, not encoded.
+pub fn read(name: &str, options: &DataOptions) -> Result<Source> {
+    let path = Path::new(name);
+    let kind = detect(name)?;
+    refuse_idle(kind, name, options)?;
+    match kind {
+        Kind::Mnist => mnist::load(),
+        Kind::Synthetic => synthetic::read(name),
+        Kind::Folder => folder::read(
+            path,
+            &folder::ImageOptions {
+                size: options.pixels()?,
+                channels: options.n_channels()?,
+                strict: options.strict.unwrap_or(false),
+            },
+        ),
+        Kind::Idx => idx_folder::read(path),
+        Kind::Cifar => cifar::read(path),
+        Kind::Npz => npz::read(path),
+        Kind::Table => table::read(path, &table_options(options)?),
+    }
+}
+
+/// Options that this kind of source would not look at are refused, not ignored.
+fn refuse_idle(kind: Kind, name: &str, options: &DataOptions) -> Result<()> {
+    let of_tables = [
+        ("target", options.target.is_some()),
+        ("missing", options.missing.is_some()),
+        ("ignore", options.ignore.is_some()),
+        ("task", options.task.is_some()),
+    ];
+    let of_pictures = [
+        ("size", options.size.is_some()),
+        ("channels", options.channels.is_some()),
+        ("strict", options.strict == Some(true)),
+    ];
+    let idle = |list: &[(&'static str, bool)]| list.iter().find(|(_, on)| *on).map(|(n, _)| *n);
+    let (found, whose) = match kind {
+        Kind::Table => (idle(&of_pictures), "picture folders"),
+        Kind::Folder => (idle(&of_tables), "tables (.csv, .tsv)"),
+        _ => (
+            idle(&of_tables).or(idle(&of_pictures)),
+            "tables or picture folders",
+        ),
+    };
+    match found {
+        Some(option) => Err(Error::Usage(format!(
+            "--{option} is for {whose}, and {name} is none"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn table_options(options: &DataOptions) -> Result<TableOptions> {
+    let task = options.is_regression()?.map(|regression| match regression {
+        true => TaskKind::Regression,
+        false => TaskKind::Classification,
+    });
+    let known = [
+        ("mean", Missing::Mean),
+        ("median", Missing::Median),
+        ("drop", Missing::Drop),
+        ("error", Missing::Error),
+    ];
+    let missing = options.missing.as_deref().unwrap_or("mean");
+    Ok(TableOptions {
+        target: options.target.clone(),
+        task,
+        missing: super::options::choose("missing", missing, &known)?,
+        ignore: options
+            .ignore
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(|name| name.trim().to_string())
+            .filter(|name| !name.is_empty())
+            .collect(),
+    })
+}
+
+/// Reads, splits, encodes and fits everything on the training part.
+///
+/// # Errors
+/// [`Error::Data`] and [`Error::Usage`] of the readers and of [`Parts::cut`].
+pub fn load(name: &str, options: &DataOptions, needs_validation: bool) -> Result<Loaded> {
+    // What is absurd is refused before anything is read.
+    options.shares(needs_validation)?;
+    options.normalize()?;
+    options.scales_target()?;
+    options.kept()?;
+    prepare(name, read(name, options)?, options, needs_validation)
+}
+
+/// [`load`] from a source that has been read.
+pub fn prepare(
+    name: &str,
+    mut source: Source,
+    options: &DataOptions,
+    needs_validation: bool,
+) -> Result<Loaded> {
+    let (val, test) = options.shares(needs_validation)?;
+    let normalize = options.normalize()?;
+    let scales_target = options.scales_target()?;
+    let mut notes = std::mem::take(&mut source.notes);
+    let apart = match &options.test {
+        Some(path) if source.test.is_some() => {
+            return Err(Error::Usage(format!(
+                "--test {path}: {name} has a test part of its own"
+            )));
+        }
+        // A table's test part is encoded like its training part, further down.
+        Some(path) if !matches!(source.content, Content::Table(_)) => {
+            append_test(&mut source, path, options)?;
+            None
+        }
+        path => path.as_deref(),
+    };
+    let cut = Cut {
+        val,
+        test: if apart.is_some() { 0.0 } else { test },
+        limit: options.kept()?,
+        seed: options.split_seed.unwrap_or(0),
+    };
+    let mut parts = Parts::cut(
+        &source.targets,
+        source.test.clone(),
+        source.val.clone(),
+        &cut,
+    )?;
+    let new_val = source.val.is_none() && !parts.val.is_empty();
+    let new_test = source.test.is_none() && !parts.test.is_empty();
+
+    let mut targets = source.targets;
+    let (shape, samples, table) = match source.content {
+        Content::Samples { shape, samples } => (shape, samples, None),
+        Content::Table(raw) => {
+            let table = TableModel {
+                encoder: raw.fit(&parts.train)?,
+                target: raw.target.clone(),
+            };
+            let (mut matrix, more) = table.encoder.encode(raw)?;
+            notes.extend(more);
+            if let Some(path) = apart {
+                let test = table::read_like(Path::new(path), &table.encoder, &table.target, true)?;
+                let (more, said) = table.encoder.encode(test.raw)?;
+                matrix.extend_from_slice(&more);
+                let said = test.notes.into_iter().chain(said);
+                notes.extend(said.map(|note| format!("{path}: {note}")));
+                let first = targets.len() as u32;
+                if let Some(more) = test.targets {
+                    extend_targets(&mut targets, more, path)?;
+                }
+                parts.test = (first..targets.len() as u32).collect();
+            }
+            let shape = ImageShape::vector(table.encoder.inputs());
+            (shape, Samples::Floats(matrix), Some(table))
+        }
+    };
+    let data = Dataset {
+        name: stem(name),
+        shape,
+        samples,
+        targets,
+        parts,
+        names: source.names,
+    };
+    let normalization = fit(&data, normalize, table.as_ref());
+    let target = match scales_target {
+        true => target_scale(&data),
+        false => TargetScale::NONE,
+    };
+    if new_test {
+        notes.push(format!(
+            "test part: {} samples split off ({}, --split-seed {})",
+            data.parts.test.len(),
+            if data.is_regression() {
+                "at random"
+            } else {
+                "stratified"
+            },
+            cut.seed
+        ));
+    }
+    if new_val {
+        notes.push(format!(
+            "validation part: {} samples split off the training part{}",
+            data.parts.val.len(),
+            match options.val_split {
+                Some(_) => "",
+                None => ", as early stopping, plateau and target accuracy need one",
+            }
+        ));
+    }
+    if name != "mnist" {
+        notes.extend(overlap(&data));
+    }
+    // A folder's pictures are brought to one form, which further pictures have to take too.
+    let pictures = detect(name)? == Kind::Folder;
+    let size = pictures.then(|| format!("{}x{}", shape.width, shape.height));
+    let channels = pictures.then(|| match shape.channels {
+        1 => "grey".to_string(),
+        _ => "colour".to_string(),
+    });
+    Ok(Loaded {
+        options: DataOptions {
+            size,
+            channels,
+            test_split: Some(if options.test.is_some() { 0.0 } else { test }),
+            val_split: Some(val),
+            split_seed: Some(cut.seed),
+            ..options.clone()
+        },
+        data,
+        normalization,
+        target,
+        table,
+        notes,
+    })
+}
+
+/// The file's or folder's own name, for run folders and titles.
+fn stem(name: &str) -> String {
+    let words: String = match name.strip_prefix("synthetic:") {
+        Some(rest) => rest.to_string(),
+        None => {
+            let path = Path::new(name);
+            let canonical = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            let stem = match canonical.is_dir() {
+                true => canonical.file_name(),
+                false => canonical.file_stem(),
+            };
+            stem.map_or_else(|| name.to_string(), |s| s.to_string_lossy().into_owned())
+        }
+    };
+    let plain = |c: char| {
+        if c.is_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let stem: String = words.chars().map(plain).collect();
+    if stem.is_empty() {
+        "data".to_string()
+    } else {
+        stem
+    }
+}
+
+/// Reads `path` and puts its samples, all of them, behind those of `source` as the test part.
+fn append_test(source: &mut Source, path: &str, options: &DataOptions) -> Result<()> {
+    let Content::Samples { shape, samples } = &mut source.content else {
+        unreachable!("a table is encoded first");
+    };
+    let mut like = options.clone();
+    if detect(path)? == Kind::Folder {
+        like.size = Some(format!("{}x{}", shape.width, shape.height));
+        like.channels = Some(shape.channels.to_string());
+    }
+    let test = read(path, &like)?;
+    let Content::Samples {
+        shape: other,
+        samples: more,
+    } = test.content
+    else {
+        return Err(Error::Data(format!(
+            "--test {path} is a table, and the training data are none"
+        )));
+    };
+    if *shape != other {
+        return Err(Error::Data(format!(
+            "--test {path} has samples of {other}, and the training data of {shape}"
+        )));
+    }
+    match (samples, more) {
+        (Samples::Bytes(all), Samples::Bytes(more)) => all.extend_from_slice(&more),
+        (Samples::Floats(all), Samples::Floats(more)) => all.extend_from_slice(&more),
+        _ => {
+            return Err(Error::Data(format!(
+                "--test {path} holds another kind of numbers (bytes against floats) than the training data"
+            )));
+        }
+    }
+    let first = source.targets.len();
+    extend_targets(&mut source.targets, test.targets, path)?;
+    source.test = Some(first..source.targets.len());
+    if !source.names.is_empty() || !test.names.is_empty() {
+        source.names.resize_with(first, String::new);
+        source.names.extend(test.names);
+        source.names.resize_with(source.targets.len(), String::new);
+    }
+    Ok(())
+}
+
+/// Appends targets, classes matched by name.
+fn extend_targets(all: &mut Targets, more: Targets, path: &str) -> Result<()> {
+    match (all, more) {
+        (
+            Targets::Classes { labels, names },
+            Targets::Classes {
+                labels: more,
+                names: others,
+            },
+        ) => {
+            let places = class_places(names, &others, path)?;
+            labels.extend(more.iter().map(|&label| places[label as usize]));
+            Ok(())
+        }
+        (Targets::Values { values, .. }, Targets::Values { values: more, .. }) => {
+            values.extend_from_slice(&more);
+            Ok(())
+        }
+        _ => Err(Error::Data(format!(
+            "{path}: values where the training data have classes, or the other way round"
+        ))),
+    }
+}
+
+/// The number that each of `others` has among `names`.
+pub fn class_places(names: &[String], others: &[String], path: &str) -> Result<Vec<u32>> {
+    others
+        .iter()
+        .map(|name| {
+            let place = names.iter().position(|known| known == name);
+            place.map(|place| place as u32).ok_or_else(|| {
+                Error::Data(format!(
+                    "{path}: class \"{name}\" is unknown; known are {}",
+                    names
+                        .iter()
+                        .take(12)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ))
+            })
+        })
+        .collect()
+}
+
+/// The normalisation of a data set, fitted on its training part.
+fn fit(data: &Dataset, how: Option<Normalize>, table: Option<&TableModel>) -> Normalization {
+    let bytes = matches!(data.samples, Samples::Bytes(_));
+    let how = how.unwrap_or(match (bytes, data.shape.is_vector()) {
+        (true, _) => Normalize::ZeroOne,
+        (false, true) => Normalize::Standard,
+        (false, false) => Normalize::ZeroOne,
+    });
+    // Neighbouring inputs that share an entry: a picture's channel, or one column.
+    let span = match data.shape.is_vector() {
+        true => 1,
+        false => data.shape.height * data.shape.width,
+    };
+    let all = |scale: f32| Normalization {
+        scale: vec![scale],
+        centre: vec![0.0],
+        span: data.shape.len(),
+    };
+    match how {
+        Normalize::None => return all(1.0),
+        Normalize::ZeroOne if bytes => return all(1.0 / 255.0),
+        _ => {}
+    }
+    let stats = sample_stats(&data.samples, data.shape.len(), span, &data.parts.train);
+    let mut norm = Normalization {
+        scale: Vec::with_capacity(stats.len()),
+        centre: Vec::with_capacity(stats.len()),
+        span,
+    };
+    let numeric = table.map(|table| numeric(&table.encoder));
+    for (column, s) in stats.iter().enumerate() {
+        let is_number = numeric.as_ref().is_none_or(|numeric| numeric[column]);
+        let (centre, width) = match how {
+            // Categories are 0 and 1 already.
+            _ if !is_number => (0.0, 1.0),
+            Normalize::Standard => (s.mean, s.std),
+            _ => (s.min, s.max - s.min),
+        };
+        norm.centre.push(centre as f32);
+        // A column that does not vary stays at zero.
+        norm.scale.push(if width > 0.0 {
+            (1.0 / width) as f32
+        } else {
+            1.0
+        });
+    }
+    norm
+}
+
+/// Which inputs are numbers of a column, and not one of its categories.
+fn numeric(encoder: &TableEncoder) -> Vec<bool> {
+    let of = |encoding: &Encoding| match encoding {
+        Encoding::Number { .. } => vec![true],
+        Encoding::OneHot { categories, .. } => vec![false; categories.len()],
+    };
+    encoder
+        .columns
+        .iter()
+        .flat_map(|c| of(&c.encoding))
+        .collect()
+}
+
+/// Mean and population deviation of the training part's values.
+fn target_scale(data: &Dataset) -> TargetScale {
+    let Targets::Values { values, .. } = &data.targets else {
+        return TargetScale::NONE;
+    };
+    let n = data.parts.train.len().max(1) as f64;
+    let of = |ix: &u32| f64::from(values[*ix as usize]);
+    let mean = data.parts.train.iter().map(of).sum::<f64>() / n;
+    let variance = data
+        .parts
+        .train
+        .iter()
+        .map(|ix| (of(ix) - mean).powi(2))
+        .sum::<f64>()
+        / n;
+    let std = variance.sqrt() as f32;
+    TargetScale {
+        mean: mean as f32,
+        std: if std > 0.0 { std } else { 1.0 },
+    }
+}
+
+/// A warning where samples of the test or validation part are training samples too.
+fn overlap(data: &Dataset) -> Option<String> {
+    let len = data.shape.len();
+    let hash = |ix: u32| {
+        let at = ix as usize * len;
+        let bytes: &[u8] = match &data.samples {
+            Samples::Bytes(all) => &all[at..at + len],
+            Samples::Floats(all) => bytemuck::cast_slice(&all[at..at + len]),
+        };
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytes);
+        hasher.finish()
+    };
+    let hashes = |part: &[u32]| -> Vec<u64> { part.par_iter().map(|&ix| hash(ix)).collect() };
+    let mut train = hashes(&data.parts.train);
+    train.par_sort_unstable();
+    let shared = |part: &[u32]| {
+        let known = |h: &&u64| train.binary_search(h).is_ok();
+        hashes(part).iter().filter(known).count()
+    };
+    let counts = [("test", &data.parts.test), ("validation", &data.parts.val)];
+    let said: Vec<String> = counts
+        .iter()
+        .map(|(name, part)| (name, shared(part), part.len()))
+        .filter(|(_, shared, _)| *shared > 0)
+        .map(|(name, shared, n)| format!("{shared} of {n} {name} samples"))
+        .collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "warning: {} have the very inputs of a training sample: results on them flatter the model",
+            said.join(" and ")
+        )
+    })
+}

@@ -1,0 +1,241 @@
+//! Configuration files: a run folder's `config.toml`, a recipe, or one written by hand. Keys are the
+//! long options' names; `[[member]]` tables make a population.
+
+use std::path::Path;
+
+use clap::Command;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::config::{Config, Facts};
+use super::options::TrainOptions;
+use crate::data::options::DataOptions;
+use crate::{Error, Result, suggest};
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// The data that the file is for.
+    pub source: Option<String>,
+    /// A recipe's line about itself.
+    pub about: Option<String>,
+    pub data: DataOptions,
+    pub train: TrainOptions,
+    /// One table per member: a name, and what it does otherwise.
+    pub member: Vec<toml::Table>,
+}
+
+/// What a member may do otherwise than the population; all else decides the shared dispatches.
+const OF_A_MEMBER: [&str; 21] = [
+    "opt",
+    "lr",
+    "momentum",
+    "beta1",
+    "beta2",
+    "eps",
+    "alpha",
+    "weight-decay",
+    "schedule",
+    "warmup",
+    "l1",
+    "l2",
+    "dropout",
+    "label-smoothing",
+    "clip-norm",
+    "max-norm",
+    "huber-delta",
+    "early-stop",
+    "min-delta",
+    "seed",
+    "initializer",
+];
+
+/// `over`, with `under` wherever it says nothing.
+pub fn overlay<T: Serialize + DeserializeOwned>(over: &T, under: &T) -> T {
+    let table = |options: &T| toml::Table::try_from(options).expect("options are plain");
+    let mut merged = table(under);
+    merged.extend(table(over));
+    merged.try_into().expect("both are of the same type")
+}
+
+/// The keys of an options struct: the long names on the command line.
+fn keys<A: clap::Args>() -> Vec<String> {
+    let command = A::augment_args(Command::new("keys"));
+    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+    longs.map(str::to_string).collect()
+}
+
+impl Options {
+    /// Reads a file, or the `config.toml` of a run folder.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with file, line and what is wrong there.
+    pub fn read(path: &Path) -> Result<Options> {
+        let inside = path.join("config.toml");
+        let path = if path.is_dir() { &inside } else { path };
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// [`Self::read`] from a text; `name` is said in errors.
+    pub fn parse(text: &str, name: &str) -> Result<Options> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| {
+            let line = e
+                .span()
+                .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            Error::Usage(format!("{name} line {line}: {}", e.message()))
+        })?;
+        let at = |key: &str, what: String| {
+            let is_it = |line: &str| {
+                let rest = line.trim_start().strip_prefix(key);
+                rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+            };
+            match text.lines().position(is_it) {
+                Some(line) => Error::Usage(format!("{name} line {}: {what}", line + 1)),
+                None => Error::Usage(format!("{name}: {what}")),
+            }
+        };
+        let (of_data, of_train) = (keys::<DataOptions>(), keys::<TrainOptions>());
+        let (mut data, mut train) = (toml::Table::new(), toml::Table::new());
+        let mut options = Options::default();
+        for (key, value) in table {
+            let word = |value: &toml::Value| -> Result<String> {
+                let text = value.as_str().map(str::to_string);
+                text.ok_or_else(|| at(&key, format!("{key} is no text: {value}")))
+            };
+            match key.as_str() {
+                "source" => options.source = Some(word(&value)?),
+                "about" => options.about = Some(word(&value)?),
+                "member" => {
+                    options.member = value
+                        .try_into()
+                        .map_err(|_| at(&key, "write members as [[member]] tables".to_string()))?;
+                }
+                _ if of_data.contains(&key) => {
+                    one::<DataOptions>(&key, &value).map_err(|what| at(&key, what))?;
+                    data.insert(key, value);
+                }
+                _ if of_train.contains(&key) => {
+                    one::<TrainOptions>(&key, &value).map_err(|what| at(&key, what))?;
+                    train.insert(key, value);
+                }
+                _ => {
+                    let known = of_data.iter().chain(&of_train).map(String::as_str);
+                    let hint = suggest::hint(&key, known.chain(["source"]));
+                    return Err(at(&key, format!("no such option as {key}{hint}")));
+                }
+            }
+        }
+        for (ix, member) in options.member.iter().enumerate() {
+            member_options(ix, member).map_err(|e| Error::Usage(format!("{name}: {e}")))?;
+        }
+        let whole = |e: toml::de::Error| Error::Usage(format!("{name}: {}", e.message()));
+        options.data = data.try_into().map_err(whole)?;
+        options.train = train.try_into().map_err(whole)?;
+        Ok(options)
+    }
+}
+
+/// Whether `value` does for `key`.
+fn one<T: DeserializeOwned>(key: &str, value: &toml::Value) -> std::result::Result<(), String> {
+    let alone = toml::Table::from_iter([(key.to_string(), value.clone())]);
+    let parsed: std::result::Result<T, _> = alone.try_into();
+    parsed
+        .map(drop)
+        .map_err(|e: toml::de::Error| format!("{key}: {}", e.message()))
+}
+
+/// A member's table as options.
+fn member_options(ix: usize, table: &toml::Table) -> Result<TrainOptions> {
+    let mut options = table.clone();
+    options.remove("name");
+    let allowed = |key: &&String| !OF_A_MEMBER.contains(&key.as_str());
+    if let Some(key) = options.keys().find(allowed) {
+        return Err(Error::Usage(format!(
+            "member {ix}: {key} is not for one member alone: a member may have its own {}",
+            OF_A_MEMBER.join(", ")
+        )));
+    }
+    options
+        .try_into()
+        .map_err(|e: toml::de::Error| Error::Usage(format!("member {ix}: {}", e.message())))
+}
+
+/// The name of member `ix`: its own, or its number.
+pub fn member_name(ix: usize, table: Option<&toml::Table>) -> String {
+    let name = table.and_then(|t| t.get("name")?.as_str());
+    name.map_or_else(|| ix.to_string(), str::to_string)
+}
+
+/// A run's configuration and that of each member, `merged` being what was typed over the file.
+///
+/// # Errors
+/// [`Error::Usage`] as [`TrainOptions::resolve`], with the member's name.
+pub fn resolve(
+    merged: &TrainOptions,
+    typed: &TrainOptions,
+    member: &[toml::Table],
+    facts: &Facts,
+) -> Result<(Config, Vec<Config>)> {
+    let mut config = merged.resolve(typed, facts)?;
+    if member.is_empty() {
+        return Ok((config.clone(), vec![config]));
+    }
+    config.member = member.to_vec();
+    let mut configs = Vec::with_capacity(member.len());
+    for (ix, table) in member.iter().enumerate() {
+        let options = member_options(ix, table)?.over(merged);
+        let one = options.resolve(&TrainOptions::default(), facts);
+        configs.push(
+            one.map_err(|e| Error::Usage(format!("member {}: {e}", member_name(ix, Some(table)))))?,
+        );
+    }
+    Ok((config, configs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_and_its_errors_have_lines() {
+        let text = "source = \"a.csv\"\nopt = \"sgd\"\nval-split = 0.1\nbatch = \"full\"\n\n[[member]]\nname = \"slow\"\nlr = 0.01\n";
+        let options = Options::parse(text, "x.toml").unwrap();
+        assert_eq!(options.source.as_deref(), Some("a.csv"));
+        assert_eq!(options.data.val_split, Some(0.1));
+        assert_eq!(options.train.opt.as_deref(), Some("sgd"));
+        assert_eq!(member_name(0, options.member.first()), "slow");
+        for (text, words) in [
+            (
+                "opt = \"sgd\"\nlearning-rate = 1\n",
+                ["line 2", "learning-rate"],
+            ),
+            ("opt = \"sgd\"\n\nlr = \"fast\"\n", ["line 3", "lr"]),
+            ("opt = \"sgd\nlr = 1\n", ["line 1", "x.toml"]),
+            ("eposh = 3\n", ["line 1", "did you mean epochs"]),
+            ("[[member]]\nmodel = \"mlp\"\n", ["member 0", "model"]),
+            ("[[member]]\nlr = \"fast\"\n", ["member 0", "float"]),
+        ] {
+            let error = Options::parse(text, "x.toml").unwrap_err().to_string();
+            for word in words {
+                assert!(error.contains(word), "{word}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_typed_goes_first() {
+        let under = TrainOptions {
+            lr: Some(0.5),
+            epochs: Some(3),
+            ..TrainOptions::default()
+        };
+        let over = TrainOptions {
+            lr: Some(f64::NAN),
+            ..TrainOptions::default()
+        };
+        let merged = overlay(&over, &under);
+        assert!(merged.lr.is_some_and(f64::is_nan));
+        assert_eq!(merged.epochs, Some(3));
+    }
+}

@@ -1,0 +1,121 @@
+//! Where a run stands, beside the arenas on the device: what a checkpoint writes down as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::PlateauState;
+use super::score::Scores;
+use super::stopping::{Converged, EarlyStop, Reason};
+
+/// Counters, sums and the memory of every rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Epoch being trained, from 1; past the last one where a run is complete.
+    pub epoch: u32,
+    /// Steps of that epoch done.
+    pub step_in_epoch: usize,
+    pub steps_per_epoch: usize,
+    /// (sum of losses, sum of scores) of the epoch so far, per member.
+    pub sums: Vec<[f64; 2]>,
+    /// Training time of the whole run, and of the epoch so far.
+    pub seconds: f64,
+    pub epoch_seconds: f64,
+    pub members: Vec<MemberState>,
+}
+
+/// What the rules remember of one member.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemberState {
+    pub plateau: PlateauState,
+    pub early: Option<EarlyStop>,
+    pub converged: Option<Converged>,
+    /// The epoch with the lowest validation loss, or training loss where nothing is validated.
+    pub best: Option<Best>,
+    /// The last epoch's numbers over the same part.
+    pub last: Option<Scores>,
+    /// Why it learns no more.
+    pub stopped: Option<Reason>,
+}
+
+/// The best epoch of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub epoch: u32,
+    pub scores: Scores,
+}
+
+impl State {
+    /// The start of a run.
+    pub fn new(steps_per_epoch: usize, members: Vec<MemberState>) -> State {
+        State {
+            epoch: 1,
+            step_in_epoch: 0,
+            steps_per_epoch,
+            sums: vec![[0.0; 2]; members.len()],
+            seconds: 0.0,
+            epoch_seconds: 0.0,
+            members,
+        }
+    }
+
+    /// Epochs that are complete.
+    pub fn epochs_done(&self) -> u32 {
+        self.epoch - 1
+    }
+
+    /// Forgets that a run ended for want of epochs or time: it is to go on.
+    pub fn reopen(&mut self) {
+        for member in &mut self.members {
+            member
+                .stopped
+                .take_if(|reason| matches!(reason, Reason::Epochs { .. } | Reason::Time { .. }));
+        }
+    }
+
+    pub(super) fn next_epoch(&mut self) {
+        self.epoch += 1;
+        self.step_in_epoch = 0;
+        self.epoch_seconds = 0.0;
+        self.sums.fill([0.0; 2]);
+    }
+}
+
+impl MemberState {
+    /// Hears an epoch's numbers and decides whether the member learns on. True where this epoch is
+    /// the best so far; with early stopping, by more than its least difference.
+    pub(super) fn observe(
+        &mut self,
+        epoch: u32,
+        train: &Scores,
+        val: Option<&Scores>,
+        target_accuracy: Option<f64>,
+    ) -> bool {
+        let judged = val.unwrap_or(train);
+        self.last = Some(*judged);
+        let mut is_best = self.best.is_none_or(|b| judged.loss < b.scores.loss);
+        if let (Some(early), Some(val)) = (&mut self.early, val) {
+            let verdict = early.observe(epoch, val.loss);
+            is_best = verdict.is_best;
+            if verdict.stop {
+                self.stopped.get_or_insert(early.reason());
+            }
+        }
+        if is_best {
+            self.best = Some(Best {
+                epoch,
+                scores: *judged,
+            });
+        }
+        if let Some(converged) = &mut self.converged
+            && converged.observe(train.loss)
+        {
+            self.stopped.get_or_insert(converged.reason());
+        }
+        let reached = val.and_then(|v| v.accuracy).zip(target_accuracy);
+        if let Some((accuracy, target)) = reached
+            && accuracy >= target
+        {
+            self.stopped = Some(Reason::TargetAccuracy { target, accuracy });
+        }
+        is_best
+    }
+}
