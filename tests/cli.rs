@@ -294,9 +294,9 @@ fn evaluate_and_predict(dir: &Path) {
     let text = succeed(dir, &["predict", "gpu", "mnist:0", "--json"]);
     let seen = &events(&text, "prediction")[0];
     assert_eq!((&seen["class"], &seen["label"]), (&"7".into(), &"7".into()));
-    let data = gpu_train::data::mnist::load().unwrap();
+    let source = gpu_train::data::mnist::load().unwrap();
     let digit = image::RgbImage::from_fn(280, 280, |x, y| {
-        let ink = data.test.image(0)[(y / 10 * 28 + x / 10) as usize];
+        let ink = source.bytes(60_000).unwrap()[(y / 10 * 28 + x / 10) as usize];
         image::Rgb([255 - ink, 255 - ink, 250 - ink.min(250)])
     });
     digit.save(dir.join("seven, large.png")).unwrap();

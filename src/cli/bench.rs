@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::open::{self, Backend};
 use super::ui::{Ui, thousands};
 use super::{compare, memory};
-use crate::data::{Dataset, mnist};
+use crate::data::load::{Loaded, load};
+use crate::data::options::DataOptions;
 use crate::executor::Executor;
 use crate::gpu::Device;
-use crate::models::file::Normalization;
 use crate::models::{Sequential, initial_parameters};
 use crate::plan::{Hyper, Loss, OptimizerKind, PassKind, Plan};
 use crate::train::compare::{Budget, Comparison, Start, compare as measure};
-use crate::train::{self, EpochRecord, Job, Observer, Progress, StepRecord, feed};
+use crate::train::feed::{self, Feed, Residence, Segment, Sizing};
+use crate::train::schedule::{Planned, Schedule, Warmup};
+use crate::train::score::Score;
+use crate::train::{self, EpochRecord, Job, MemberState, Observer, Snapshot, State, StepRecord};
 use crate::{Error, Result};
 
 /// Hidden layers and the words for the network.
@@ -50,9 +53,8 @@ pub struct Args {
 /// Data and adapter, shared by all measurements.
 struct Bench {
     ui: Ui,
-    data: Dataset,
+    loaded: Loaded,
     device: Arc<Device>,
-    norm: Vec<f32>,
 }
 
 pub fn run(args: &Args, started: Instant) -> Result<()> {
@@ -60,22 +62,16 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         json: args.json,
         quiet: false,
     };
-    let loading = std::thread::spawn(mnist::load);
+    let loading = std::thread::spawn(|| load("mnist", &DataOptions::default(), false));
     let Some(device) = open::adapter_or_cpu(&args.device)? else {
         return Err(Error::Usage(
             "--device cpu: bench times an adapter against the CPU; name the adapter".to_string(),
         ));
     };
-    let data = loading
+    let loaded = loading
         .join()
         .map_err(|_| Error::Data("reading the data failed".to_string()))??;
-    let norm = Normalization::unit(data.shape.len()).table();
-    let bench = Bench {
-        ui,
-        data,
-        device,
-        norm,
-    };
+    let bench = Bench { ui, loaded, device };
     bench.start_up(started)?;
     bench.grid(args.quick)?;
     if args.seeds > 0 {
@@ -93,9 +89,26 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
 
 impl Bench {
     fn plan(&self, network: &str, members: usize, batch: usize) -> Result<Arc<Plan>> {
-        let model = Sequential::parse(network, self.data.classes.len())?;
-        let spec = feed::spec(&self.data, members, batch, false, Loss::CrossEntropy);
-        memory::record(&spec, &model)
+        let data = &self.loaded.data;
+        let model = Sequential::parse(network, data.outputs())?;
+        let sizing = Sizing {
+            members,
+            batch,
+            loss: Loss::CrossEntropy,
+            norm: &self.loaded.normalization,
+            residence: Residence::Whole,
+        };
+        memory::record(&feed::spec(data, &sizing), &model)
+    }
+
+    fn feed(&self) -> Feed<'_> {
+        let Loaded {
+            data,
+            normalization,
+            target,
+            ..
+        } = &self.loaded;
+        Feed::new(data, normalization, *target, &[], Residence::Whole)
     }
 
     fn hyper(members: u32) -> Vec<Hyper> {
@@ -112,9 +125,11 @@ impl Bench {
         arenas.flatten().collect()
     }
 
-    fn load(&self, exec: &mut dyn Executor, hyper: &[Hyper]) -> Result<()> {
+    fn load(&self, exec: &mut dyn Executor, feed: &Feed, hyper: &[Hyper]) -> Result<()> {
         let initial = Self::initial(exec.plan(), hyper);
-        feed::load(exec, &self.data, &self.norm, hyper, &initial)
+        feed.load(exec)?;
+        feed::upload_rows(exec, hyper)?;
+        train::start_from(exec, &initial)
     }
 
     /// From the start of the process to the first step's loss on the host, data decoded, adapter
@@ -123,9 +138,20 @@ impl Bench {
         let plan = self.plan("mlp", 1, 128)?;
         let hyper = Self::hyper(1);
         let mut gpu = open::gpu(&plan, &self.device)?;
-        self.load(&mut *gpu.exec, &hyper)?;
-        let order = feed::epoch_order(&hyper, 1, self.data.train.len(), true);
-        feed::upload_segment(&mut *gpu.exec, &hyper, &order, 0, 0, 1)?;
+        let feed = self.feed();
+        self.load(&mut *gpu.exec, &feed, &hyper)?;
+        let tables = Segment {
+            hyper: &hyper,
+            orders: &feed::epoch_order(&hyper, 1, &feed.data.parts.train, true),
+            lr: &|member, _| hyper[member].lr,
+            steps_before: 0,
+            updates_before: 0,
+            accumulate: 1,
+            ema: 0.0,
+            first: 0,
+            count: 1,
+        };
+        feed.train_segment(&mut *gpu.exec, &tables)?;
         gpu.exec.submit(PassKind::Train, 0..1)?;
         gpu.exec.collect()?;
         let seconds = started.elapsed().as_secs_f64();
@@ -184,9 +210,10 @@ impl Bench {
         let initial = Self::initial(&plan, &hyper);
         let (mut cpu, mut gpu) = (open::cpu(&plan)?, open::gpu(&plan, &self.device)?);
         let start = Start {
-            data: &self.data,
-            norm: &self.norm,
+            feed: &self.feed(),
             hyper: &hyper,
+            accumulate: 1,
+            ema: 0.0,
             arenas: &initial,
         };
         let never = AtomicBool::new(false);
@@ -243,21 +270,32 @@ impl Bench {
             } else {
                 open::gpu(&plan, &self.device)?
             };
-            self.load(&mut *backend.exec, &hyper)?;
+            let feed = self.feed();
+            self.load(&mut *backend.exec, &feed, &hyper)?;
             let never = AtomicBool::new(false);
+            let steps = feed.data.parts.train.len().div_ceil(128);
+            let planned = Planned::new(Schedule::Constant, Warmup::Steps(0), steps as u64, epochs)?;
             let job = Job {
                 hyper: &hyper,
-                n_train: self.data.train.len(),
+                schedules: &vec![planned; hyper.len()],
+                feed: &feed,
+                score: Score::Accuracy,
                 epochs,
                 shuffle: true,
+                accumulate: 1,
+                ema: 0.0,
+                time: None,
+                target_accuracy: None,
+                checkpoint_every: Duration::MAX,
                 stop: &never,
             };
             let clock = Instant::now();
-            train::train(&mut *backend.exec, &job, &mut Silent)?;
+            let mut state = State::new(steps, vec![MemberState::default(); hyper.len()]);
+            let exec = &mut *backend.exec;
+            train::train(exec, &job, &mut state, &mut None, &mut Silent)?;
             let seconds = clock.elapsed().as_secs_f64();
-            let n = self.data.train.len();
-            let tests = train::evaluate(&mut *backend.exec, n..n + self.data.test.len())?;
-            let percent: Vec<f64> = tests.iter().map(|t| t.accuracy * 100.0).collect();
+            let tests = train::evaluate(exec, &feed, &feed.data.parts.test)?;
+            let percent: Vec<f64> = tests.iter().map(|t| t.score * 100.0).collect();
             let mean = percent.iter().sum::<f64>() / percent.len() as f64;
             let least = percent.iter().copied().fold(f64::INFINITY, f64::min);
             let most = percent.iter().copied().fold(0.0, f64::max);
@@ -280,7 +318,7 @@ impl Bench {
 
 /// Multiplications and additions of the matrix products of one step.
 fn step_flops(plan: &Plan, batch: usize) -> f64 {
-    let weights: Vec<_> = plan.params.iter().filter(|p| p.is_weight).collect();
+    let weights: Vec<_> = plan.params.iter().filter(|p| p.is_weight()).collect();
     let all: usize = weights.iter().map(|p| p.len()).sum();
     let first = weights.first().map_or(0, |p| p.len());
     // Forward, weight gradient, and input gradient for all layers but the first.
@@ -291,15 +329,15 @@ fn step_flops(plan: &Plan, batch: usize) -> f64 {
 struct Silent;
 
 impl Observer for Silent {
-    fn steps(&mut self, _: &[StepRecord], _: &Progress) -> Result<()> {
+    fn steps(&mut self, _: &[StepRecord], _: &State) -> Result<()> {
         Ok(())
     }
 
-    fn epoch(&mut self, _: &[EpochRecord], _: &Progress, _: &mut dyn Executor) -> Result<()> {
+    fn epoch(&mut self, _: &[EpochRecord], _: &State) -> Result<()> {
         Ok(())
     }
 
-    fn interrupted(&mut self, _: &Progress, _: &mut dyn Executor) -> Result<()> {
+    fn checkpoint(&mut self, _: &mut Snapshot) -> Result<()> {
         Ok(())
     }
 }

@@ -18,7 +18,10 @@ pub fn faster(ui: &Ui, setup: &Setup, device: &Arc<Device>, stop: &AtomicBool) -
     let mut cpu = open::cpu(&setup.plan)?;
     let measured = open::gpu(&setup.plan, device).and_then(|mut gpu| {
         let (a, b) = (&mut *cpu.exec, &mut *gpu.exec);
-        let c = compare(a, b, &setup.start(), Budget::SHORT, stop)?;
+        let c = {
+            let feed = setup.feed();
+            compare(a, b, &setup.start(&feed), Budget::SHORT, stop)?
+        };
         Ok((gpu, c))
     });
     let (gpu, c) = match measured {
@@ -65,7 +68,10 @@ pub fn after_training(
 ) -> Result<()> {
     let compared = both(setup, trained, device).and_then(|(mut cpu, mut gpu)| {
         let (a, b) = (&mut *cpu.exec, &mut *gpu.exec);
-        let c = compare(a, b, &setup.start(), Budget::FULL, stop)?;
+        let c = {
+            let feed = setup.feed();
+            compare(a, b, &setup.start(&feed), Budget::FULL, stop)?
+        };
         Ok((cpu, gpu, c))
     });
     match compared {

@@ -1,136 +1,266 @@
-//! A run as it goes: a progress bar on a terminal, plain lines elsewhere, events with `--json`.
+//! A run as it goes: bars on a terminal, plain lines elsewhere, events with `--json`.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::ui::{Ui, thousands};
 use crate::Result;
-use crate::executor::Executor;
+use crate::report::tensorboard::{EventWriter, seconds_since_epoch};
 use crate::train::run_folder::RunFolder;
-use crate::train::{EpochRecord, Observer, Progress, StepRecord};
+use crate::train::score::Scores;
+use crate::train::{EpochRecord, Observer, Snapshot, State, StepRecord};
+
+/// What the view has to know of the run.
+pub struct View {
+    pub ui: Ui,
+    pub started: Instant,
+    pub epochs: u32,
+    pub n_train: usize,
+    pub log_every: u32,
+    /// Names of the members; empty where there is one.
+    pub members: Vec<String>,
+}
 
 pub struct Live {
-    ui: Ui,
+    view: View,
     folder: RunFolder,
-    bar: Option<ProgressBar>,
-    started: Instant,
+    board: Option<EventWriter>,
+    bars: Option<Bars>,
     first_step_seen: bool,
-    epochs: u32,
-    n_train: usize,
-    /// Where an interrupt found the run.
-    stopped_at: String,
+    /// Where the run stands, for the words about an interrupt.
+    stands_at: String,
+    best: Option<(u32, Scores)>,
+}
+
+/// Two bars: the epoch, and the run; and a line of numbers.
+struct Bars {
+    all: MultiProgress,
+    epoch: ProgressBar,
+    run: ProgressBar,
+    numbers: ProgressBar,
+    /// Steps and time since the last look at the clock, for samples a second.
+    since: Instant,
+    steps: u64,
+    samples_per_second: f64,
+}
+
+impl Bars {
+    fn new() -> Bars {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let style = |template: &str| {
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("█▉▊▋▌▍▎▏ ")
+        };
+        let bar = |template: &str| {
+            let bar = all.add(ProgressBar::new(0));
+            bar.set_style(style(template));
+            bar
+        };
+        let epoch = bar("{prefix:<12} {bar:36.cyan} {percent:>3}%  step {pos} of {len}");
+        let run = bar("{prefix:<12} {bar:36.blue} {percent:>3}%  {elapsed} gone, {msg}");
+        run.set_prefix("run");
+        let numbers = bar("{msg}");
+        Bars {
+            epoch,
+            run,
+            numbers,
+            all,
+            since: Instant::now(),
+            steps: 0,
+            samples_per_second: 0.0,
+        }
+    }
 }
 
 impl Live {
-    pub fn new(ui: Ui, folder: RunFolder, started: Instant, epochs: u32, n_train: usize) -> Live {
-        let bar = (!ui.quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let style =
-                ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3}%  {msg}  ETA {eta}");
-            bar.set_style(
-                style
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .progress_chars("=> "),
-            );
-            bar
-        });
+    pub fn new(view: View, folder: RunFolder, board: Option<EventWriter>) -> Live {
+        let bars = !view.ui.quiet && std::io::stderr().is_terminal();
         Live {
-            ui,
+            bars: bars.then(Bars::new),
+            view,
             folder,
-            bar,
-            started,
+            board,
             first_step_seen: false,
-            epochs,
-            n_train,
-            stopped_at: String::new(),
+            stands_at: String::new(),
+            best: None,
         }
     }
 
     pub fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bars) = &self.bars {
+            bars.numbers.finish_and_clear();
+            bars.run.finish_and_clear();
+            bars.epoch.finish_and_clear();
         }
     }
 
-    /// "in epoch 2, after 17 of its 469 steps"; empty where the run was not interrupted.
-    pub fn stopped_at(&self) -> String {
-        self.stopped_at.clone()
+    /// "in epoch 2, after 17 of its 469 steps".
+    pub fn stands_at(&self) -> String {
+        self.stands_at.clone()
     }
 
-    pub fn into_folder(self) -> RunFolder {
-        self.folder
+    pub fn into_folder(self) -> (RunFolder, Option<EventWriter>) {
+        (self.folder, self.board)
     }
 
     fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.ui.say(line)),
-            None => self.ui.say(line),
+        match &self.bars {
+            Some(bars) => bars.all.suspend(|| self.view.ui.say(line)),
+            None => self.view.ui.say(line),
         }
+    }
+
+    fn draw(&mut self, records: &[StepRecord], state: &State) {
+        let n_train = self.view.n_train;
+        let best = self.best;
+        let (Some(bars), Some(last)) = (&mut self.bars, records.last()) else {
+            return;
+        };
+        let per_epoch = state.steps_per_epoch as u64;
+        let all = u64::from(self.view.epochs) * per_epoch;
+        let done = u64::from(state.epoch - 1) * per_epoch + state.step_in_epoch as u64;
+        bars.epoch.set_length(per_epoch);
+        bars.epoch.set_position(state.step_in_epoch as u64);
+        bars.epoch
+            .set_prefix(format!("epoch {}/{}", state.epoch, self.view.epochs));
+        bars.run.set_length(all);
+        bars.run.set_position(done);
+        let elapsed = bars.since.elapsed().as_secs_f64();
+        if elapsed >= 0.5 || bars.samples_per_second == 0.0 {
+            let steps = done.saturating_sub(bars.steps) as f64;
+            let per_step = n_train as f64 / per_epoch as f64;
+            if bars.steps > 0 {
+                bars.samples_per_second = steps * per_step / elapsed;
+            }
+            (bars.since, bars.steps) = (Instant::now(), done);
+        }
+        if bars.samples_per_second > 0.0 {
+            let left = (all - done) as f64 * n_train as f64 / per_epoch as f64;
+            let seconds = left / bars.samples_per_second;
+            let eta = indicatif::HumanDuration(Duration::from_secs_f64(seconds));
+            bars.run.set_message(format!("about {eta:#} to go"));
+        }
+        let mut numbers = format!("now: loss {:.4}", last.loss);
+        if let Some(accuracy) = last.accuracy {
+            numbers += &format!(", accuracy {:.2} %", accuracy * 100.0);
+        }
+        numbers += &format!(", lr {:.3e}", last.lr);
+        if let Some((epoch, scores)) = best {
+            numbers += &format!("   best: {}, epoch {epoch}", words(&scores));
+        }
+        if bars.samples_per_second > 0.0 {
+            numbers += &format!("   {} samples/s", thousands(bars.samples_per_second));
+        }
+        bars.numbers.set_message(numbers);
+    }
+
+    /// The line that is said of an epoch.
+    fn line(&self, r: &EpochRecord) -> String {
+        let who = match self.view.members.get(r.member) {
+            Some(name) => format!(" {name}"),
+            None => String::new(),
+        };
+        let val = match &r.val {
+            Some(val) => format!("; validation {}", words(val)),
+            None => String::new(),
+        };
+        format!(
+            "epoch {:>2}/{}{who}: training {}{val}, {:.2} s, {} samples/s",
+            r.epoch,
+            self.view.epochs,
+            words(&r.train),
+            r.seconds,
+            thousands(r.samples_per_second)
+        )
     }
 }
 
+impl Live {
+    /// An epoch's numbers as points of TensorBoard's curves.
+    fn to_board(&mut self, r: &EpochRecord) -> Result<()> {
+        let Some(board) = &mut self.board else {
+            return Ok(());
+        };
+        let (step, now) = (u64::from(r.epoch), seconds_since_epoch());
+        let member = self.view.members.get(r.member);
+        let tag = |what: &str, part: &str| match member {
+            Some(name) => format!("{what}/{part} {name}"),
+            None => format!("{what}/{part}"),
+        };
+        for (part, scores) in [("train", Some(&r.train)), ("validation", r.val.as_ref())] {
+            let Some(scores) = scores else { continue };
+            let values = [
+                ("loss", Some(scores.loss)),
+                ("accuracy", scores.accuracy),
+                ("r2", scores.r2),
+            ];
+            for (what, value) in values {
+                if let Some(value) = value {
+                    board.scalar(&tag(what, part), step, now, value as f32)?;
+                }
+            }
+        }
+        board.scalar(&tag("lr", "train"), step, now, r.lr as f32)?;
+        board.flush()
+    }
+}
+
+/// "loss 0.1234, accuracy 96.50 %", or with R².
+pub fn words(scores: &Scores) -> String {
+    let mut words = format!("loss {:.4}", scores.loss);
+    if let Some(accuracy) = scores.accuracy {
+        words += &format!(", accuracy {:.2} %", accuracy * 100.0);
+    }
+    if let Some(r2) = scores.r2 {
+        words += &format!(", R² {r2:.4}");
+    }
+    words
+}
+
 impl Observer for Live {
-    fn steps(&mut self, records: &[StepRecord], progress: &Progress) -> Result<()> {
-        self.folder
-            .append_steps(records, progress.steps_per_epoch)?;
-        if !self.first_step_seen {
+    fn steps(&mut self, records: &[StepRecord], state: &State) -> Result<()> {
+        self.folder.append_steps(records)?;
+        self.stands_at = format!(
+            "in epoch {}, after {} of its {} steps",
+            state.epoch, state.step_in_epoch, state.steps_per_epoch
+        );
+        if !self.first_step_seen && !records.is_empty() {
             self.first_step_seen = true;
-            let seconds = self.started.elapsed().as_secs_f64();
+            let seconds = self.view.started.elapsed().as_secs_f64();
             self.say(&format!("first steps done {seconds:.2} s after the start"));
-            self.ui
+            self.view
+                .ui
                 .event(&json!({"event": "first_steps", "seconds": seconds}));
         }
-        if let (Some(bar), Some(last)) = (&self.bar, records.last()) {
-            let done = (progress.epoch - 1) as usize * progress.steps_per_epoch;
-            bar.set_length(u64::from(self.epochs) * progress.steps_per_epoch as u64);
-            bar.set_position((done + progress.step_in_epoch) as u64);
-            bar.set_prefix(format!("epoch {}/{}", progress.epoch, self.epochs));
-            bar.set_message(format!("loss {:.4}", last.loss));
-        }
+        self.draw(records, state);
         Ok(())
     }
 
-    fn epoch(
-        &mut self,
-        records: &[EpochRecord],
-        progress: &Progress,
-        exec: &mut dyn Executor,
-    ) -> Result<()> {
+    fn epoch(&mut self, records: &[EpochRecord], _: &State) -> Result<()> {
         for r in records {
-            self.say(&format!(
-                "epoch {:>2}/{}: training loss {:.4}, accuracy {:.2} %, {:.2} s, {} samples/s",
-                r.epoch,
-                self.epochs,
-                r.train_loss,
-                r.train_accuracy * 100.0,
-                r.seconds,
-                thousands(r.samples_per_second)
-            ));
-            let mut event = json!({
-                "event": "epoch",
-                "epoch": r.epoch,
-                "train_loss": r.train_loss,
-                "train_accuracy": r.train_accuracy,
-                "seconds": r.seconds,
-                "samples_per_second": r.samples_per_second,
-                "samples": self.n_train,
-            });
-            if records.len() > 1 {
-                event["member"] = r.member.into();
+            if r.epoch.is_multiple_of(self.view.log_every) || r.epoch == self.view.epochs {
+                self.say(&self.line(r));
             }
-            self.ui.event(&event);
+            if r.is_best && r.member == 0 {
+                self.best = Some((r.epoch, r.val.unwrap_or(r.train)));
+            }
+            let mut event = r.json();
+            event["event"] = "epoch".into();
+            event["samples"] = self.view.n_train.into();
+            if self.view.members.is_empty() {
+                event.as_object_mut().map(|object| object.remove("member"));
+            }
+            self.view.ui.event(&event);
+            self.to_board(r)?;
         }
-        self.folder.append_epoch(records, progress, exec)
+        self.folder.append_epoch(records)
     }
 
-    fn interrupted(&mut self, progress: &Progress, exec: &mut dyn Executor) -> Result<()> {
-        self.stopped_at = format!(
-            "in epoch {}, after {} of its {} steps",
-            progress.epoch, progress.step_in_epoch, progress.steps_per_epoch
-        );
-        self.folder.checkpoint(progress, exec)
+    fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()> {
+        self.folder.checkpoint(snapshot)
     }
 }

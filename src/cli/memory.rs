@@ -10,8 +10,10 @@ use crate::{Error, Result};
 /// Arenas that the host holds beside the plan's own: initial weights, uploads, a checkpoint.
 const HOST_ARENAS: usize = 6;
 
-/// Records `model`, or says by how much it is too large.
+/// Records `model`, or says where its widths do not agree, or by how much it is too large.
 pub fn record(spec: &Spec, model: &Sequential) -> Result<Arc<Plan>> {
+    model.check(spec.inputs)?;
+    model.check_frozen(&spec.frozen)?;
     let parameters = model.n_parameters(spec.inputs);
     let limit = u128::from(u32::MAX) / 4;
     if parameters * spec.members as u128 > limit {

@@ -1,18 +1,25 @@
 //! The command line: what was typed, what it means, and the exit code.
 
+mod artefacts;
 mod bench;
 mod compare;
+mod data;
 mod devices;
 mod eval;
 mod interrupt;
 mod live;
+mod loaded;
+mod lr_find;
 mod memory;
 mod mnist;
 mod open;
+mod outcome;
 mod predict;
+mod recipe;
+mod runs;
 mod setup;
-mod source;
 mod train;
+mod training;
 mod ui;
 mod verify;
 
@@ -29,6 +36,10 @@ const AFTER_HELP: &str = "\
 Examples:
   gpu-train mnist --opt adam                       train on MNIST, compare CPU and GPU
   gpu-train mnist --model \"linear:256,relu,dropout:0.2\" --epochs 10
+  gpu-train data pictures/                         what is understood of a folder or a table
+  gpu-train train flowers.csv --early-stop 10      train on your own data
+  gpu-train train --resume runs/flowers-1          go on where a run was interrupted
+  gpu-train run over-fitting                       a recipe; `gpu-train recipes` lists them
   gpu-train eval runs/mnist-1                      loss, accuracy, precision, recall, F1
   gpu-train predict runs/mnist-1 digit.png mnist:42
   gpu-train verify                                 every kernel against the f64 oracle
@@ -46,10 +57,26 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train on the embedded MNIST and compare CPU and GPU
+    #[command(after_help = training::notation())]
     Mnist(Box<mnist::Args>),
+    /// Train on your own data: pictures in folders, a table, or arrays
+    #[command(after_help = training::notation())]
+    Train(Box<train::Args>),
+    /// Run a recipe: a ready configuration with a known result
+    Run(Box<recipe::RunRecipe>),
+    /// List the recipes
+    Recipes(recipe::ListRecipes),
+    /// Show what is understood of a data source, before any training
+    Data(Box<data::Args>),
+    /// Sweep the learning rate, plot the loss over it, and suggest a value
+    LrFind(Box<lr_find::Args>),
+    /// List the run folders in a sortable table
+    Runs(runs::ListArgs),
+    /// Overlay the curves of several runs
+    Compare(runs::CompareArgs),
     /// Loss, accuracy, per-class precision, recall and F1, and the confusion matrix of a model
     Eval(eval::Args),
-    /// Class and probabilities of pictures
+    /// Class and probabilities, or values, of pictures and rows of tables
     Predict(predict::Args),
     /// Time CPU against GPU over several networks and batch sizes
     Bench(bench::Args),
@@ -63,7 +90,14 @@ impl Command {
     /// Whether standard output is for events.
     fn json(&self) -> bool {
         match self {
-            Command::Mnist(args) => args.json,
+            Command::Mnist(args) => args.run.json,
+            Command::Train(args) => args.run.json,
+            Command::Run(args) => args.run.json,
+            Command::Recipes(args) => args.json,
+            Command::Data(args) => args.json,
+            Command::LrFind(args) => args.json,
+            Command::Runs(args) => args.json,
+            Command::Compare(args) => args.json,
             Command::Eval(args) => args.json,
             Command::Predict(args) => args.json,
             Command::Bench(args) => args.json,
@@ -92,6 +126,13 @@ pub fn main() -> ExitCode {
     let json = cli.command.json();
     let done = match cli.command {
         Command::Mnist(args) => mnist::run(*args, started),
+        Command::Train(args) => train::run(*args, started),
+        Command::Run(args) => recipe::run(*args, started),
+        Command::Recipes(args) => recipe::list(&args),
+        Command::Data(args) => data::run(&args),
+        Command::LrFind(args) => lr_find::run(&args, started),
+        Command::Runs(args) => runs::list(&args),
+        Command::Compare(args) => runs::compare(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Bench(args) => bench::run(&args, started),

@@ -1,106 +1,352 @@
 //! What a run is, whatever executes it: data, resolved configuration, plan and first weights.
 
 use std::cell::OnceCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::memory;
 use super::ui::{Ui, thousands};
-use crate::Result;
-use crate::data::Dataset;
-use crate::models::file::{ModelInfo, Normalization};
-use crate::models::initial_parameters;
+use crate::data::load::Loaded;
+use crate::models::file::{ModelInfo, Target};
+use crate::models::{Sequential, init, pretrained};
 use crate::plan::{Hyper, Plan};
+use crate::train::class_weights::ClassWeights;
 use crate::train::compare::Start;
-use crate::train::{Config, TrainOptions, feed};
+use crate::train::config::{Facts, TrainOptions};
+use crate::train::feed::{self, Feed, Residence, Sizing};
+use crate::train::file::{self, member_name};
+use crate::train::schedule::Planned;
+use crate::train::score::Score;
+use crate::train::{Config, Job, State};
+use crate::{Error, Result};
+
+/// Bytes of the window through which a data set is streamed, where a device could hold more.
+const WINDOW: u64 = 64 << 20;
 
 /// Data, plan and weights of a run, whatever executes it.
 pub struct Setup {
-    pub data: Dataset,
+    pub loaded: Loaded,
     pub config: Config,
+    /// One per member.
+    pub members: Vec<Config>,
+    pub sequential: Sequential,
     pub plan: Arc<Plan>,
     pub hyper: Vec<Hyper>,
-    norm: Vec<f32>,
-    normalization: Normalization,
+    pub schedules: Vec<Planned>,
+    pub score: Score,
+    residence: Residence,
+    class_weights: Vec<f64>,
     /// Drawn when first asked for: a model too large for the device needs none.
     initial: OnceCell<Vec<f32>>,
+    /// What `--init` found.
+    taken: Option<pretrained::Taken>,
+    pretrained: Option<pretrained::Tensors>,
+}
+
+/// The options of a run, as typed over those of its file.
+pub struct Wanted<'a> {
+    pub source: &'a str,
+    pub typed: &'a TrainOptions,
+    pub file: &'a file::Options,
 }
 
 impl Setup {
-    pub fn new(
-        data: Dataset,
-        typed: TrainOptions,
-        file: TrainOptions,
-        name: &str,
-    ) -> Result<Setup> {
-        let (n_train, classes) = (data.train.len(), data.classes.len());
-        let config = typed.resolve(file, name, n_train, classes)?;
-        let model = config.sequential(classes)?;
-        let clips = config.clip_norm > 0.0;
-        let spec = feed::spec(&data, 1, config.batch as usize, clips, config.loss());
-        let plan = memory::record(&spec, &model)?;
-        let normalization = Normalization::unit(data.shape.len());
-        Ok(Setup {
-            hyper: vec![config.hyper(&plan.dropout)],
-            norm: normalization.table(),
-            normalization,
+    /// `limit`: the most bytes that the samples' buffer may have, where there is a limit.
+    pub fn new(loaded: Loaded, wanted: &Wanted, limit: Option<u64>) -> Result<Setup> {
+        let data = &loaded.data;
+        let facts = facts(&loaded, wanted.source);
+        let merged = wanted.typed.over(&wanted.file.train);
+        let (config, members) = file::resolve(&merged, wanted.typed, &wanted.file.member, &facts)?;
+        let sequential = config.sequential(data.outputs())?;
+        sequential.check(data.shape.len())?;
+        sequential.check_frozen(&config.frozen())?;
+        let weights: ClassWeights = config.class_weights.parse()?;
+        let counts = data.counts(&data.parts.train);
+        let class_weights = weights.resolve(&counts)?.unwrap_or_default();
+        let residence = residence(feed::bytes(data), config.data_memory(), limit);
+        let any = |f: fn(&Config) -> bool| members.iter().any(f);
+        let mut spec = feed::spec(
             data,
+            &Sizing {
+                members: members.len(),
+                batch: config.batch as usize,
+                loss: config.loss(),
+                norm: &loaded.normalization,
+                residence,
+            },
+        );
+        spec.clips = any(|c| c.clip_norm > 0.0);
+        spec.max_norm = any(|c| c.max_norm > 0.0);
+        spec.accumulates = config.accumulate > 1;
+        spec.ema = config.ema > 0.0;
+        spec.frozen = config.frozen();
+        let plan = memory::record(&spec, &sequential)?;
+        let schedules: Result<Vec<Planned>> =
+            members.iter().map(|c| c.planned(facts.n_train)).collect();
+        let pretrained = match &config.init {
+            Some(path) => Some(pretrained::read(Path::new(path))?),
+            None => None,
+        };
+        let taken = match &pretrained {
+            Some(tensors) => {
+                let mut arena = vec![0.0; plan.arena_len];
+                Some(pretrained::apply(
+                    tensors,
+                    &plan,
+                    &mut arena,
+                    config.init_partial,
+                )?)
+            }
+            None => None,
+        };
+        Ok(Setup {
+            hyper: members.iter().map(|c| c.hyper(&plan.dropout)).collect(),
+            schedules: schedules?,
+            score: Score::of(data, loaded.target),
+            loaded,
             config,
+            members,
+            sequential,
             plan,
+            residence,
+            class_weights,
             initial: OnceCell::new(),
+            taken,
+            pretrained,
         })
     }
 
-    /// What an executor starts from.
-    pub fn start(&self) -> Start<'_> {
-        Start {
-            data: &self.data,
-            norm: &self.norm,
+    pub fn feed(&self) -> Feed<'_> {
+        Feed::new(
+            &self.loaded.data,
+            &self.loaded.normalization,
+            self.loaded.target,
+            &self.class_weights,
+            self.residence,
+        )
+    }
+
+    /// The weights that all members start from \[P, arena_len\].
+    pub fn initial(&self) -> &[f32] {
+        self.initial.get_or_init(|| {
+            let mut arenas = Vec::with_capacity(self.plan.arena_len * self.members.len());
+            for config in &self.members {
+                let mut arena = init::fill(config.initializer(), config.seed, &self.plan);
+                if let Some(tensors) = &self.pretrained {
+                    pretrained::apply(tensors, &self.plan, &mut arena, true)
+                        .expect("it was applied once already");
+                }
+                arenas.extend(arena);
+            }
+            arenas
+        })
+    }
+
+    /// The state of a run that has not begun.
+    pub fn state(&self) -> Result<State> {
+        let steps = self
+            .loaded
+            .data
+            .parts
+            .train
+            .len()
+            .div_ceil(self.config.batch as usize);
+        let members: Result<Vec<_>> = self.members.iter().map(Config::member_state).collect();
+        Ok(State::new(steps, members?))
+    }
+
+    pub fn job<'a>(
+        &'a self,
+        feed: &'a Feed<'a>,
+        stop: &'a std::sync::atomic::AtomicBool,
+    ) -> Job<'a> {
+        let config = &self.config;
+        Job {
             hyper: &self.hyper,
-            arenas: self
-                .initial
-                .get_or_init(|| initial_parameters(&self.plan, self.config.seed)),
+            schedules: &self.schedules,
+            feed,
+            score: self.score,
+            epochs: config.epochs,
+            shuffle: !config.no_shuffle,
+            accumulate: config.accumulate as usize,
+            ema: config.ema,
+            time: config.time(),
+            target_accuracy: config.target_accuracy,
+            checkpoint_every: std::time::Duration::from_secs_f64(config.checkpoint_minutes * 60.0),
+            stop,
         }
     }
 
-    pub fn model_info(&self) -> Result<ModelInfo> {
-        Ok(ModelInfo::new(
-            &self.config.sequential(self.data.classes.len())?,
-            &self.data.classes,
-            self.data.shape,
-            self.config.loss(),
-            self.normalization.clone(),
-            &self.config.source,
-        ))
+    /// What a comparison of two executors starts from.
+    pub fn start<'a>(&'a self, feed: &'a Feed<'a>) -> Start<'a> {
+        Start {
+            feed,
+            hyper: &self.hyper,
+            accumulate: self.config.accumulate as usize,
+            ema: self.config.ema,
+            arenas: self.initial(),
+        }
     }
 
+    pub fn is_population(&self) -> bool {
+        self.members.len() > 1
+    }
+
+    /// What the configuration would be if no option but the data's had been given.
+    pub fn default_config(&self) -> Result<Config> {
+        let none = TrainOptions::default();
+        none.resolve(&none, &facts(&self.loaded, &self.config.source))
+    }
+
+    /// The name of a member in tables and charts.
+    pub fn member_name(&self, ix: usize) -> String {
+        member_name(ix, self.config.member.get(ix))
+    }
+
+    pub fn model_info(&self) -> ModelInfo {
+        let data = &self.loaded.data;
+        let target = match &data.targets {
+            crate::data::Targets::Values { name, .. } => Some(Target {
+                name: name.clone(),
+                scale: self.loaded.target,
+            }),
+            crate::data::Targets::Classes { .. } => None,
+        };
+        ModelInfo {
+            format: ModelInfo::FORMAT,
+            architecture: self.sequential.to_string(),
+            classes: data.classes().to_vec(),
+            input: data.shape,
+            loss: self.config.loss().name().to_string(),
+            normalization: self.loaded.normalization.clone(),
+            source: self.config.source.clone(),
+            data: self.loaded.options.clone(),
+            target,
+            table: self.loaded.table.clone(),
+        }
+    }
+
+    /// "streamed through a window of 67.1 MB (550.0 MB in all)".
+    pub fn residence_words(&self) -> String {
+        let all = feed::bytes(&self.loaded.data) as f64 / 1e6;
+        match self.residence {
+            Residence::Whole => format!("resident on the device, {all:.1} MB"),
+            Residence::Streamed(window) => {
+                let window = window as f64 / 1e6;
+                format!(
+                    "streamed ahead of the steps through a window of {window:.1} MB ({all:.1} MB in all)"
+                )
+            }
+        }
+    }
+
+    /// What is known before the first step.
     pub fn describe(&self, ui: &Ui) {
-        let (data, config) = (&self.data, &self.config);
-        let model = match config.model.as_str() {
-            "" => String::new(),
-            layers => format!("{layers} -> "),
+        let (loaded, config) = (&self.loaded, &self.config);
+        let (data, parts) = (&loaded.data, &loaded.data.parts);
+        let count = |part: &[u32]| thousands(part.len() as f64);
+        let val = match parts.val.len() {
+            0 => String::new(),
+            _ => format!(", {} validation", count(&parts.val)),
+        };
+        let what = match &data.targets {
+            crate::data::Targets::Classes { names, .. } => format!("{} classes", names.len()),
+            crate::data::Targets::Values { name, .. } => format!("a value, {name}"),
         };
         ui.say(&format!(
-            "{}: {} training and {} test samples of {}, {} classes",
+            "{}: {} training{val} and {} test samples of {}, {what}; {}",
             data.name,
-            thousands(data.train.len() as f64),
-            thousands(data.test.len() as f64),
+            count(&parts.train),
+            count(&parts.test),
             data.shape,
-            data.classes.len()
+            self.residence_words()
         ));
+        for note in &loaded.notes {
+            ui.say(&format!("  {note}"));
+        }
+        self.describe_model(ui);
+        let epochs = if config.epochs == 1 { "" } else { "s" };
+        let members = match self.members.len() {
+            1 => String::new(),
+            n => format!(", {n} members"),
+        };
         ui.say(&format!(
-            "model: {} -> {model}{}, {} parameters; {}, {} lr {:?}, batch {}, {} epoch{}, seed {}",
-            data.shape.len(),
-            data.classes.len(),
-            thousands(self.plan.n_parameters() as f64),
+            "{}, {} lr {:?}{}, batch {}, {} epoch{epochs}, seed {}{members}",
             config.loss,
             config.opt,
             config.lr,
+            match config.schedule.as_str() {
+                "constant" => String::new(),
+                schedule => format!(" ({schedule})"),
+            },
             config.batch,
             config.epochs,
-            if config.epochs == 1 { "" } else { "s" },
             config.seed
         ));
-        let extras: Vec<String> = [
+        let extras = self.extras();
+        if !extras.is_empty() {
+            ui.say(&format!("with {}", extras.join(", ")));
+        }
+        if let Some(taken) = &self.taken {
+            self.describe_pretrained(ui, taken);
+        }
+        for (ix, table) in config.member.iter().enumerate() {
+            let said: Vec<String> = table
+                .iter()
+                .filter(|(key, _)| *key != "name")
+                .map(|(key, value)| format!("{key} {value}"))
+                .collect();
+            ui.say(&format!(
+                "  member {}: {}",
+                self.member_name(ix),
+                said.join(", ")
+            ));
+        }
+    }
+
+    fn describe_model(&self, ui: &Ui) {
+        let data = &self.loaded.data;
+        ui.say(&format!(
+            "{:<8} {:<34} {:>9} {:>12}",
+            "layer", "", "outputs", "parameters"
+        ));
+        for row in self.sequential.summary(data.shape.len()) {
+            ui.say(&format!(
+                "{:<8} {:<34} {:>9} {:>12}",
+                row.name,
+                row.layer,
+                row.output,
+                thousands(row.parameters as f64)
+            ));
+        }
+        ui.say(&format!(
+            "model: {} -> {}, {} parameters{}; {:.1} MB on the device, data included",
+            data.shape.len(),
+            data.outputs(),
+            thousands(self.plan.n_parameters() as f64),
+            match self.plan.n_trainable_parameters() {
+                n if n == self.plan.n_parameters() => String::new(),
+                n => format!(" ({} of them train)", thousands(n as f64)),
+            },
+            self.plan.bytes() as f64 / 1e6
+        ));
+    }
+
+    fn describe_pretrained(&self, ui: &Ui, taken: &pretrained::Taken) {
+        let file = self.config.init.as_deref().unwrap_or_default();
+        ui.say(&format!("weights from {file}: {}", taken.taken.join(", ")));
+        if !taken.missing.is_empty() {
+            ui.say(&format!("  drawn anew: {}", taken.missing.join("; ")));
+        }
+        if !taken.unused.is_empty() {
+            ui.say(&format!("  not used: {}", taken.unused.join(", ")));
+        }
+    }
+
+    /// The options that are not at their usual values, in words.
+    fn extras(&self) -> Vec<String> {
+        let config = &self.config;
+        let mut extras: Vec<String> = [
             ("l1", config.l1),
             ("l2", config.l2),
             ("weight decay", config.weight_decay),
@@ -109,14 +355,131 @@ impl Setup {
                 config.label_smoothing,
             ),
             ("clip norm", config.clip_norm),
+            ("max norm", config.max_norm),
+            ("average of weights", config.ema),
         ]
         .iter()
         .filter(|(_, value)| *value != 0.0)
         .map(|(name, value)| format!("{name} {value:?}"))
-        .chain(config.no_shuffle.then(|| "no shuffle".to_string()))
         .collect();
-        if !extras.is_empty() {
-            ui.say(&format!("with {}", extras.join(", ")));
+        let mut add = |on: bool, words: String| {
+            if on {
+                extras.push(words);
+            }
+        };
+        add(
+            config.accumulate > 1,
+            format!("{} batches an update", config.accumulate),
+        );
+        add(config.warmup != "0", format!("warm-up {}", config.warmup));
+        add(
+            config.class_weights != "none",
+            format!("class weights {}", config.class_weights),
+        );
+        add(
+            config.initializer != "pytorch",
+            format!("initializer {}", config.initializer),
+        );
+        add(config.no_shuffle, "no shuffle".to_string());
+        if let Some(frozen) = &config.freeze {
+            add(true, format!("layers {frozen} frozen"));
         }
+        if let Some(patience) = config.early_stop {
+            add(true, format!("early stopping after {patience} epochs"));
+        }
+        if let Some(time) = &config.time {
+            add(true, format!("at most {time}"));
+        }
+        if let Some(target) = config.target_accuracy {
+            add(true, format!("until validation accuracy {target}"));
+        }
+        add(
+            config.until_converged,
+            format!("until converged (tol {:?})", config.tol),
+        );
+        extras
+    }
+}
+
+fn facts<'a>(loaded: &Loaded, source: &'a str) -> Facts<'a> {
+    let data = &loaded.data;
+    Facts {
+        source,
+        data: loaded.options.clone(),
+        n_train: data.parts.train.len(),
+        n_val: data.parts.val.len(),
+        outputs: data.outputs(),
+        regression: data.is_regression(),
+    }
+}
+
+/// Whether the samples lie on the device as a whole, or pass through a window.
+fn residence(bytes: u64, wanted: Option<u64>, limit: Option<u64>) -> Residence {
+    let limit = limit.unwrap_or(u64::MAX);
+    match wanted {
+        Some(wanted) if bytes > wanted => Residence::Streamed(wanted.min(limit)),
+        _ if bytes > limit => Residence::Streamed(WINDOW.min(limit)),
+        _ => Residence::Whole,
+    }
+}
+
+/// Refuses to go on with a run under another configuration, naming the first difference.
+pub fn check_resumed(was: &Config, now: &Config, horizon: bool) -> Result<()> {
+    // What may change without changing a bit of what was trained so far.
+    const FREE: [&str; 5] = [
+        "epochs",
+        "time",
+        "checkpoint-minutes",
+        "log-every",
+        "data-memory",
+    ];
+    let table = |config: &Config| toml::Table::try_from(config).expect("a configuration is plain");
+    let (was_table, now_table) = (table(was), table(now));
+    let keys: std::collections::BTreeSet<&String> =
+        was_table.keys().chain(now_table.keys()).collect();
+    for key in keys {
+        let (a, b) = (was_table.get(key), now_table.get(key));
+        if a != b && !FREE.contains(&key.as_str()) {
+            let word = |value: Option<&toml::Value>| match value {
+                Some(value) => value.to_string(),
+                None => "unset".to_string(),
+            };
+            return Err(Error::Usage(format!(
+                "--resume: {key} is {} in the run and {} now; a resumed run goes on as it began: start a new one for another {key}",
+                word(a),
+                word(b)
+            )));
+        }
+    }
+    if horizon && was.epochs != now.epochs {
+        return Err(Error::Usage(format!(
+            "--resume: the schedule {}{} was planned over {} epochs and cannot become one over {}; constant, step, exponential and plateau can",
+            was.schedule,
+            if was.warmup.ends_with('%') {
+                " with a warm-up in %"
+            } else {
+                ""
+            },
+            was.epochs,
+            now.epochs
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_set_larger_than_the_limit_is_streamed() {
+        assert_eq!(residence(100, None, None), Residence::Whole);
+        assert_eq!(residence(100, Some(100), Some(100)), Residence::Whole);
+        assert_eq!(residence(200, None, Some(100)), Residence::Streamed(100));
+        assert_eq!(
+            residence(1 << 40, None, Some(1 << 30)),
+            Residence::Streamed(WINDOW)
+        );
+        assert_eq!(residence(200, Some(50), Some(100)), Residence::Streamed(50));
     }
 }

@@ -1,0 +1,291 @@
+//! What comes after the last step: the best weights back, the test, the files, and the last words.
+
+use serde_json::json;
+
+use super::artefacts::{self, Tested};
+use super::live::words;
+use super::open::Backend;
+use super::setup::Setup;
+use super::ui::{Ui, err};
+use crate::models::file::encode;
+use crate::report::tensorboard::EventWriter;
+use crate::train::feed::Feed;
+use crate::train::history::RunResult;
+use crate::train::run_folder::RunFolder;
+use crate::train::score::{Scores, test_scores};
+use crate::train::stopping::Reason;
+use crate::train::{self, State, evaluate, predictions};
+use crate::{Error, Result};
+
+/// A run that has stopped training, for whatever reason.
+pub struct Done<'a> {
+    pub ui: Ui,
+    pub setup: &'a Setup,
+    pub feed: &'a Feed<'a>,
+    pub backend: &'a mut Backend,
+    pub folder: RunFolder,
+    pub board: Option<EventWriter>,
+    pub state: State,
+    /// Weights of the best epochs, where they were kept.
+    pub best: Option<Vec<f32>>,
+}
+
+impl Done<'_> {
+    fn run(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
+    /// One member's stretch of arenas \[P, arena_len\].
+    fn arena<'b>(&self, arenas: &'b [f32], member: usize) -> &'b [f32] {
+        let len = self.setup.plan.arena_len;
+        &arenas[member * len..][..len]
+    }
+
+    /// Writes `model.safetensors` with a member's weights, and all members' where there are several.
+    fn write_models(&self, arenas: &[f32], chosen: usize) -> Result<()> {
+        let (info, plan) = (self.setup.model_info(), &self.setup.plan);
+        let model = encode(&info, plan, self.arena(arenas, chosen));
+        self.folder.write("model.safetensors", &model)?;
+        if !self.setup.is_population() {
+            return Ok(());
+        }
+        for member in 0..self.setup.members.len() {
+            let model = encode(&info, plan, self.arena(arenas, member));
+            let name = format!("members/{member:03}.safetensors");
+            self.folder.write(&name, &model)?;
+        }
+        Ok(())
+    }
+
+    /// The member whose weights have the lowest validation loss, or training loss without validation.
+    fn chosen(&self) -> usize {
+        let loss = |ix: &usize| {
+            let member = &self.state.members[*ix];
+            let scores = match (&member.early, &member.best) {
+                (Some(_), Some(best)) => Some(best.scores),
+                _ => member.last,
+            };
+            scores.map_or(f64::INFINITY, |scores| scores.loss)
+        };
+        (0..self.state.members.len())
+            .min_by(|a, b| loss(a).total_cmp(&loss(b)))
+            .unwrap_or(0)
+    }
+
+    /// Saves what an interrupted run has.
+    pub fn interrupted(&mut self, stands_at: &str) -> Error {
+        let run = self.run();
+        let saved = train::weights(&mut *self.backend.exec)
+            .and_then(|arenas| self.write_models(&arenas, self.chosen()))
+            .and_then(|()| artefacts::curves(&self.folder, self.setup, None));
+        if let Err(e) = saved {
+            return e;
+        }
+        err(&format!(
+            "interrupted {stands_at}: weights and checkpoint are saved in {run}; `gpu-train train --resume {run}` goes on"
+        ));
+        self.ui.event(&json!({"event": "interrupted", "run": run}));
+        Error::Interrupted
+    }
+
+    /// A run whose loss diverged: what is left of it.
+    pub fn failed(&mut self, what: &str) -> Error {
+        if let Err(e) = self.folder.flush() {
+            return e;
+        }
+        let left = if self.folder.has_checkpoint() {
+            "the log and the checkpoint of the last good epoch are"
+        } else {
+            "the log is"
+        };
+        Error::Check(format!("{what}; {left} in {}", self.run()))
+    }
+
+    /// Tests, writes everything and says how it went.
+    pub fn finish(&mut self) -> Result<()> {
+        let setup = self.setup;
+        let arenas = train::finish(&mut *self.backend.exec, &self.state, self.best.as_deref())?;
+        let chosen = self.chosen();
+        let tests = self.test()?;
+        self.say_why_it_stopped();
+        self.write_models(&arenas, chosen)?;
+        self.folder.flush()?;
+        let result = self.result(chosen, tests.as_ref().map(|t| t[chosen]));
+        let json = serde_json::to_string_pretty(&result).expect("plain data");
+        self.folder.write("result.json", json.as_bytes())?;
+        let tested = match &tests {
+            Some(_) => Some(self.tested(chosen)?),
+            None => None,
+        };
+        artefacts::write(&artefacts::Run {
+            folder: &self.folder,
+            setup,
+            state: &self.state,
+            result: &result,
+            member: chosen,
+            tested: tested.as_ref(),
+            device: &self.backend.name,
+        })?;
+        if let Some(board) = &mut self.board {
+            artefacts::to_board(board, &self.folder, &result)?;
+        }
+        self.say_result(chosen, tests.as_deref(), &result);
+        self.check_target()
+    }
+
+    /// Every member's scores over the test part.
+    fn test(&mut self) -> Result<Option<Vec<Scores>>> {
+        let data = &self.setup.loaded.data;
+        if data.parts.test.is_empty() {
+            return Ok(None);
+        }
+        let evaluated = evaluate(&mut *self.backend.exec, self.feed, &data.parts.test)?;
+        if evaluated.iter().any(|e| !e.loss.is_finite()) {
+            return Err(Error::Check(format!(
+                "the test loss is no number: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt; the log is in {}",
+                self.run()
+            )));
+        }
+        let of = |e: &train::Evaluation| test_scores(data, self.setup.loaded.target, e);
+        Ok(Some(evaluated.iter().map(of).collect()))
+    }
+
+    /// The chosen member's predictions of the test part.
+    fn tested(&mut self, chosen: usize) -> Result<Tested> {
+        let data = &self.setup.loaded.data;
+        let all = predictions(&mut *self.backend.exec, self.feed, &data.parts.test)?;
+        let outputs = all.into_iter().nth(chosen).unwrap_or_default();
+        Ok(Tested::new(self.setup, outputs))
+    }
+
+    fn say_why_it_stopped(&self) {
+        for (ix, member) in self.state.members.iter().enumerate() {
+            let Some(reason) = &member.stopped else {
+                continue;
+            };
+            let usual = matches!(reason, Reason::Epochs { .. });
+            if usual && member.early.is_none() {
+                continue;
+            }
+            let who = match self.setup.is_population() {
+                true => format!("{} ", self.setup.member_name(ix)),
+                false => String::new(),
+            };
+            let restored = match (&member.early, &member.best) {
+                (Some(_), Some(best)) => {
+                    format!("; the weights are those of epoch {}", best.epoch)
+                }
+                _ => String::new(),
+            };
+            self.ui.say(&format!("{who}stopped: {reason}{restored}"));
+        }
+    }
+
+    fn result(&self, chosen: usize, test: Option<Scores>) -> RunResult {
+        let reason = self.state.members[chosen].stopped.as_ref();
+        RunResult {
+            test,
+            epochs: self.state.epochs_done(),
+            train_seconds: self.state.seconds,
+            stopped: reason.map_or("", Reason::code).to_string(),
+            parameters: self.setup.plan.n_parameters(),
+            device: self.backend.device.clone(),
+        }
+    }
+
+    fn say_result(&self, chosen: usize, tests: Option<&[Scores]>, result: &RunResult) {
+        let run = self.run();
+        if let (Some(tests), true) = (tests, self.setup.is_population()) {
+            for (ix, scores) in tests.iter().enumerate() {
+                let mark = if ix == chosen {
+                    ", the best: model.safetensors"
+                } else {
+                    ""
+                };
+                let name = self.setup.member_name(ix);
+                self.ui
+                    .say(&format!("{name}: test {}{mark}", words(scores)));
+            }
+        }
+        let seconds = result.train_seconds;
+        let after = format!(
+            "after {seconds:.1} s of training on {}; run folder {run}",
+            self.backend.name
+        );
+        self.ui.result(&match &result.test {
+            None => format!("no test part; {after}"),
+            Some(test) => match (test.accuracy, test.r2, test.mse) {
+                (Some(accuracy), ..) => format!(
+                    "test accuracy {:.2} %, test loss {:.4}, {after}",
+                    accuracy * 100.0,
+                    test.loss
+                ),
+                (None, r2, mse) => format!(
+                    "test R² {:.4}, test RMSE {:.4}, {after}",
+                    r2.unwrap_or(f64::NAN),
+                    mse.unwrap_or(f64::NAN).sqrt()
+                ),
+            },
+        });
+        let mut event = json!({
+            "event": "result",
+            "train_seconds": seconds,
+            "epochs": result.epochs,
+            "stopped": result.stopped,
+            "run": run,
+        });
+        let named = |event: &mut serde_json::Value, scores: &Scores| {
+            event["test_loss"] = scores.loss.into();
+            for (name, value) in [
+                ("test_accuracy", scores.accuracy),
+                ("test_mse", scores.mse),
+                ("test_r2", scores.r2),
+            ] {
+                if let Some(value) = value {
+                    event[name] = value.into();
+                }
+            }
+        };
+        if let Some(test) = &result.test {
+            named(&mut event, test);
+        }
+        if let (Some(tests), true) = (tests, self.setup.is_population()) {
+            event["best_member"] = chosen.into();
+            event["members"] = tests
+                .iter()
+                .enumerate()
+                .map(|(ix, scores)| {
+                    let mut member = json!({"member": ix, "name": self.setup.member_name(ix)});
+                    named(&mut member, scores);
+                    if let Some(reason) = &self.state.members[ix].stopped {
+                        member["stopped"] = reason.code().into();
+                    }
+                    member
+                })
+                .collect();
+        }
+        self.ui.event(&event);
+    }
+
+    /// A target that was asked for and not reached is a failed check.
+    fn check_target(&self) -> Result<()> {
+        let Some(target) = self.setup.config.target_accuracy else {
+            return Ok(());
+        };
+        let reached =
+            |m: &train::MemberState| matches!(m.stopped, Some(Reason::TargetAccuracy { .. }));
+        if self.state.members.iter().any(reached) {
+            return Ok(());
+        }
+        let best = self
+            .state
+            .members
+            .iter()
+            .filter_map(|m| m.best?.scores.accuracy);
+        Err(Error::Check(format!(
+            "validation accuracy {target} was not reached: {:.4} in the best epoch; the run is saved in {}",
+            best.fold(0.0, f64::max),
+            self.run()
+        )))
+    }
+}

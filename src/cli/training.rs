@@ -1,0 +1,376 @@
+//! One training run from options to run folder: what `mnist`, `train` and `run` share.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::live::{Live, View};
+use super::open::{self, Backend, Opened};
+use super::outcome;
+use super::setup::{Setup, Wanted, check_resumed};
+use super::ui::{Ui, out};
+use super::{compare, interrupt};
+use crate::data::fingerprint::Fingerprint;
+use crate::data::load::{Loaded, load};
+use crate::data::options::DataOptions;
+use crate::gpu::lower;
+use crate::models::preset_list;
+use crate::plan::Plan;
+use crate::report::tensorboard::EventWriter;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::config::{TrainOptions, needs_validation};
+use crate::train::file::{self, Options};
+use crate::train::run_folder::{Reserved, RunFolder, reserve};
+use crate::train::{self, State, feed};
+use crate::{Error, Result};
+
+/// The options of every command that trains.
+#[derive(clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub data: DataOptions,
+    #[command(flatten)]
+    pub train: TrainOptions,
+    /// Go on with this run folder, bit for bit as if it had never stopped; --epochs and --time may be new
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["out", "config"])]
+    pub resume: Option<PathBuf>,
+    /// Time CPU and GPU on the same steps after training [default for mnist]
+    #[arg(long, help_heading = "Run", overrides_with = "no_compare")]
+    compare: bool,
+    /// Leave the comparison out
+    #[arg(long, help_heading = "Run")]
+    no_compare: bool,
+    /// Take options from a file, such as a run folder's config.toml; what is typed goes first
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// The run folder, which must be new or empty [default: runs/NAME-N]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Also write TensorBoard event files, into the run folder's tensorboard/
+    #[arg(long, help_heading = "Output")]
+    tensorboard: bool,
+    /// One JSON object a line on standard output; prose goes to standard error
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Print the result alone; with --json the events alone
+    #[arg(long, help_heading = "Output")]
+    quiet: bool,
+    /// Print the plan (buffers, dispatches of a step, what a GPU runs for them) and stop
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
+    dump_plan: bool,
+}
+
+/// The layers and presets, for the help.
+pub fn notation() -> String {
+    format!(
+        "Layers, one after the other with commas between: linear:UNITS, relu, leaky-relu, tanh, sigmoid,\ngelu, dropout:RATE, batchnorm, layernorm, residual(LAYERS) for x + f(x).\nPresets:\n{}",
+        preset_list()
+    )
+}
+
+impl RunArgs {
+    pub fn ui(&self) -> Ui {
+        Ui {
+            json: self.json,
+            quiet: self.quiet,
+        }
+    }
+
+    /// The file of `--config`, or the configuration of the run to resume.
+    pub fn file(&self) -> Result<Options> {
+        match (&self.config, &self.resume) {
+            (Some(path), _) => Options::read(path),
+            (None, Some(run)) => {
+                if !run.join("config.toml").is_file() {
+                    return Err(Error::Usage(format!(
+                        "--resume {}: no run folder lies there (it has no config.toml)",
+                        run.display()
+                    )));
+                }
+                Options::read(run)
+            }
+            (None, None) => Ok(Options::default()),
+        }
+    }
+}
+
+/// What a training command wants.
+pub struct Request {
+    /// As the configuration names it.
+    pub source: String,
+    pub args: RunArgs,
+    /// What `--config`, `--resume` or a recipe says.
+    pub file: Options,
+    /// Whether to compare CPU and GPU where nothing is said.
+    pub compares: bool,
+    pub started: Instant,
+}
+
+pub fn run(request: Request) -> Result<()> {
+    let Request { args, file, .. } = &request;
+    let ui = args.ui();
+    let dropped = args.train.drops_of(&file.train);
+    if !dropped.is_empty() {
+        ui.say(&format!(
+            "{} belonged to --opt {} and {} left out",
+            dropped.join(", "),
+            file.train.opt.as_deref().unwrap_or("adam"),
+            if dropped.len() == 1 { "is" } else { "are" }
+        ));
+    }
+    if args.dump_plan {
+        return dump_plan(&setup(&request, loaded(&request)?, None)?.plan);
+    }
+    let checkpoint = match &args.resume {
+        Some(run) => checkpoint(run, &ui)?,
+        None => None,
+    };
+    let stop = interrupt::flag();
+    let typed = args.train.device.clone();
+    let which = typed.or(file.train.device.clone());
+    let which = which.unwrap_or_else(|| "auto".to_string());
+    // The data is read while the adapter opens.
+    let (data, opened) = std::thread::scope(|scope| {
+        let loading = scope.spawn(|| loaded(&request));
+        let opened = open::open(&which);
+        let data = loading
+            .join()
+            .unwrap_or_else(|_| Err(Error::Data("reading the data failed".to_string())));
+        (data, opened)
+    });
+    let (data, opened) = (data?, opened?);
+    let device = match &opened {
+        Opened::Gpu(device) | Opened::Auto(Ok(device)) => Some(device.clone()),
+        _ => None,
+    };
+    let limit = device.as_ref().map(|d| d.largest_buffer());
+    let mut setup = setup(&request, data, limit)?;
+    let place = match &args.resume {
+        Some(run) => Place::Old(run.clone()),
+        None => Place::New(reserve(args.out.as_deref(), &setup.loaded.data.name)?),
+    };
+    setup.describe(&ui);
+    let backend = choose(&ui, &setup, opened, &stop).inspect_err(|_| place.release())?;
+    setup.config.device = backend.device.clone();
+    let run = Run {
+        request: &request,
+        setup: &setup,
+        ui,
+        stop: &stop,
+    };
+    let backend = run.train(backend, place, checkpoint)?;
+    if (args.compare || request.compares) && !args.no_compare {
+        compare::after_training(&ui, &setup, backend, device, &stop)?;
+    }
+    Ok(())
+}
+
+/// The folder that the run goes into.
+enum Place {
+    New(Reserved),
+    Old(PathBuf),
+}
+
+impl Place {
+    fn release(&self) {
+        if let Place::New(reserved) = self {
+            reserved.release();
+        }
+    }
+}
+
+fn loaded(request: &Request) -> Result<Loaded> {
+    let data = file::overlay(&request.args.data, &request.file.data);
+    let train = request.args.train.over(&request.file.train);
+    // A member's own early stopping needs a validation part as the population's does.
+    let by_member = request
+        .file
+        .member
+        .iter()
+        .any(|m| m.contains_key("early-stop"));
+    load(
+        &request.source,
+        &data,
+        by_member || needs_validation(&train),
+    )
+}
+
+fn setup(request: &Request, data: Loaded, limit: Option<u64>) -> Result<Setup> {
+    let wanted = Wanted {
+        source: &request.source,
+        typed: &request.args.train,
+        file: &request.file,
+    };
+    Setup::new(data, &wanted, limit)
+}
+
+/// The checkpoint of the run to resume; none where it was ended before the first.
+fn checkpoint(run: &Path, ui: &Ui) -> Result<Option<Checkpoint>> {
+    let path = run.join("checkpoint");
+    if path.is_file() {
+        return Checkpoint::read(&path).map(Some);
+    }
+    ui.say(&format!(
+        "{} has no checkpoint yet: the run starts from its beginning",
+        run.display()
+    ));
+    Ok(None)
+}
+
+fn choose(ui: &Ui, setup: &Setup, opened: Opened, stop: &AtomicBool) -> Result<Backend> {
+    match opened {
+        Opened::Cpu => open::cpu(&setup.plan),
+        Opened::Gpu(device) => open::gpu(&setup.plan, &device),
+        Opened::Auto(Err(reason)) => {
+            ui.say(&format!("training on cpu: {reason}"));
+            open::cpu(&setup.plan)
+        }
+        Opened::Auto(Ok(device)) => compare::faster(ui, setup, &device, stop),
+    }
+}
+
+/// The plan, and what a GPU would run for its matrix products: the choice depends on shapes alone.
+fn dump_plan(plan: &Plan) -> Result<()> {
+    out(plan.to_string().trim_end());
+    out("on a GPU:");
+    for dispatch in plan.train.per_step.iter().chain(&plan.eval.per_step) {
+        let lowered = lower::lower(&dispatch.kernel, plan.members)?;
+        let variant = match lowered.shader.variant {
+            "" => String::new(),
+            variant => format!(" tile {variant}"),
+        };
+        out(&format!(
+            "  {:<30} {}{variant}, {}",
+            dispatch.label, lowered.shader.name, lowered.grid
+        ));
+    }
+    Ok(())
+}
+
+/// A run that is about to train.
+struct Run<'a> {
+    request: &'a Request,
+    setup: &'a Setup,
+    ui: Ui,
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// Trains, tests, writes everything; hands the executor back.
+    fn train(
+        &self,
+        mut backend: Backend,
+        place: Place,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Backend> {
+        let (setup, ui) = (self.setup, self.ui);
+        let fingerprint = Fingerprint::of(&setup.loaded.data);
+        if let Some(checkpoint) = &checkpoint {
+            self.check(checkpoint, &fingerprint)?;
+        }
+        let feed = setup.feed();
+        let exec = &mut *backend.exec;
+        feed.load(exec)?;
+        feed::upload_rows(exec, &setup.hyper)?;
+        let (mut state, mut best, folder) = match (place, checkpoint) {
+            (Place::Old(path), Some(checkpoint)) => {
+                let best = checkpoint.restore(exec)?;
+                let folder = RunFolder::resume(path, &setup.config, &checkpoint.position)?;
+                let mut state = checkpoint.position.state;
+                state.reopen();
+                (state, best, folder)
+            }
+            (Place::Old(path), None) | (Place::New(Reserved { path, .. }), _) => {
+                train::start_from(exec, setup.initial())?;
+                let folder = RunFolder::create(path, &setup.config, fingerprint)?;
+                (setup.state()?, None, folder)
+            }
+        };
+        let resumed_at = state.epochs_done();
+        ui.event(&json!({
+            "event": "start",
+            "run": folder.path().display().to_string(),
+            "device": backend.device,
+            "software_adapter": backend.software,
+            "parameters": setup.plan.n_parameters(),
+            "dispatches_per_step": setup.plan.train.per_step.len(),
+            "data": setup.residence_words(),
+            "resumed_after_epoch": (resumed_at > 0 || state.step_in_epoch > 0).then_some(resumed_at),
+            "config": setup.config,
+        }));
+        if resumed_at > 0 || state.step_in_epoch > 0 {
+            ui.say(&format!(
+                "resumed in epoch {}, after {} of its {} steps",
+                state.epoch, state.step_in_epoch, state.steps_per_epoch
+            ));
+        }
+        let job = setup.job(&feed, self.stop);
+        let mut live = {
+            let board = self.board(folder.path(), &state)?;
+            Live::new(self.view(), folder, board)
+        };
+        let trained = train::train(exec, &job, &mut state, &mut best, &mut live);
+        live.clear();
+        let stands_at = live.stands_at();
+        let (folder, board) = live.into_folder();
+        let mut done = outcome::Done {
+            ui,
+            setup,
+            feed: &feed,
+            backend: &mut backend,
+            folder,
+            board,
+            state,
+            best,
+        };
+        match trained {
+            Ok(()) => done.finish()?,
+            Err(Error::Interrupted) => return Err(done.interrupted(&stands_at)),
+            Err(Error::Check(what)) => return Err(done.failed(&what)),
+            Err(e) => return Err(e),
+        }
+        Ok(backend)
+    }
+
+    fn check(&self, checkpoint: &Checkpoint, now: &Fingerprint) -> Result<()> {
+        let position = &checkpoint.position;
+        if let Some(what) = position.data.difference(now) {
+            return Err(Error::Data(format!(
+                "--resume: the data of {} are not what the run was trained on: {what}",
+                self.request.source
+            )));
+        }
+        let horizon = self.setup.schedules.iter().any(|s| s.has_horizon());
+        check_resumed(&position.config, &self.setup.config, horizon)
+    }
+
+    fn view(&self) -> View {
+        let setup = self.setup;
+        let names = (0..setup.members.len()).map(|ix| setup.member_name(ix));
+        View {
+            ui: self.ui,
+            started: self.request.started,
+            epochs: setup.config.epochs,
+            n_train: setup.loaded.data.parts.train.len(),
+            log_every: setup.config.log_every,
+            members: match setup.is_population() {
+                true => names.collect(),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    /// Event files, where they are asked for; what lies past the place of a resumed run is purged.
+    fn board(&self, folder: &Path, state: &State) -> Result<Option<EventWriter>> {
+        if !self.request.args.tensorboard {
+            return Ok(None);
+        }
+        let first = match &self.request.args.resume {
+            Some(_) => u64::from(state.epoch),
+            None => 0,
+        };
+        EventWriter::create(&folder.join("tensorboard"), first).map(Some)
+    }
+}
