@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Sequential;
 use crate::data::ImageShape;
-use crate::data::load::TableModel;
+use crate::data::normalize::{Normalization, TargetScale};
 use crate::data::options::DataOptions;
+use crate::data::table::TableModel;
 use crate::plan::{Loss, Plan};
 use crate::{Error, Result};
 
@@ -54,100 +55,6 @@ pub struct Target {
     pub name: String,
     #[serde(flatten)]
     pub scale: TargetScale,
-}
-
-/// How a regression's target is standardised inside: (value - mean) / std.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TargetScale {
-    pub mean: f32,
-    pub std: f32,
-}
-
-impl TargetScale {
-    /// Leaves values as they are.
-    pub const NONE: TargetScale = TargetScale {
-        mean: 0.0,
-        std: 1.0,
-    };
-
-    pub fn standardise(&self, value: f32) -> f32 {
-        (value - self.mean) / self.std
-    }
-
-    /// The inverse of [`Self::standardise`].
-    pub fn original(&self, value: f32) -> f32 {
-        value * self.std + self.mean
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "StoredNormalization")]
-pub struct Normalization {
-    pub scale: Vec<f32>,
-    pub centre: Vec<f32>,
-    pub span: usize,
-}
-
-/// As files have it: format 1 has a shift where format 2 has a centre.
-#[derive(Deserialize)]
-struct StoredNormalization {
-    scale: Vec<f32>,
-    centre: Option<Vec<f32>>,
-    shift: Option<Vec<f32>>,
-    span: usize,
-}
-
-impl TryFrom<StoredNormalization> for Normalization {
-    type Error = String;
-
-    fn try_from(stored: StoredNormalization) -> std::result::Result<Normalization, String> {
-        let StoredNormalization {
-            scale,
-            centre,
-            shift,
-            span,
-        } = stored;
-        let centre = match (centre, shift) {
-            (Some(centre), _) => centre,
-            // x * scale + shift = (x - centre) * scale
-            (None, Some(shift)) => {
-                if scale.contains(&0.0) {
-                    return Err("the normalization has a scale of zero".to_string());
-                }
-                let pairs = scale.iter().zip(&shift);
-                let centres = pairs.map(|(&scale, &shift)| {
-                    // 0 and not -0
-                    (0.0 - f64::from(shift) / f64::from(scale)) as f32
-                });
-                centres.collect()
-            }
-            (None, None) => return Err("the normalization has no centre".to_string()),
-        };
-        Ok(Normalization {
-            scale,
-            centre,
-            span,
-        })
-    }
-}
-
-impl Normalization {
-    /// Pixels divided by 255.
-    pub fn unit(inputs: usize) -> Normalization {
-        Normalization {
-            scale: vec![1.0 / 255.0],
-            centre: vec![0.0],
-            span: inputs,
-        }
-    }
-
-    /// The rows of the plan's table for one member: (scale, centre) pairs.
-    pub fn table(&self) -> Vec<f32> {
-        let pairs = self.scale.iter().zip(&self.centre);
-        pairs
-            .flat_map(|(&scale, &centre)| [scale, centre])
-            .collect()
-    }
 }
 
 impl ModelInfo {

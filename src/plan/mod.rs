@@ -11,11 +11,13 @@ mod ops;
 mod optimizer;
 mod print;
 mod recorder;
+mod spec;
 
 pub use activation::{Activation, LEAKY_SLOPE};
 pub use kernel::*;
 pub use optimizer::{Batch, Hyper, MemberRow, OptimizerKind, StepRow};
-pub use recorder::{Loss, Recorder, Spec, Value};
+pub use recorder::{Recorder, Value};
+pub use spec::{Loss, Spec};
 
 /// Dropout layers that one member row has room for.
 pub const MAX_DROPOUT_LAYERS: usize = 8;

@@ -193,8 +193,8 @@ impl Hyper {
             step_size: (lr / bias1) as f32,
             inv_sqrt_bias2: (1.0 / bias2.sqrt()) as f32,
             decay: decay as f32,
-            grad_scale: (1.0 / batch.update_weight) as f32,
-            loss_scale: (f64::from(batch.valid) / batch.weight) as f32,
+            grad_scale: quotient(1.0, batch.update_weight),
+            loss_scale: quotient(f64::from(batch.valid), batch.weight),
             begins: batch.begins as u32,
             applies: batch.applies as u32,
             ema_rest: if t == 1 {
@@ -204,6 +204,11 @@ impl Hyper {
             },
         }
     }
+}
+
+/// a / b; 0 where b is: samples that weigh nothing move nothing.
+fn quotient(a: f64, b: f64) -> f32 {
+    if b == 0.0 { 0.0 } else { (a / b) as f32 }
 }
 
 /// One batch of an optimiser step, which has one batch unless gradients are accumulated.
