@@ -4,8 +4,8 @@
 //! [`plan`], which is a flat list of kernel dispatches, forward, backward and optimiser; an
 //! [`executor`] runs that list, [`cpu`] with one Rust function per kernel or [`gpu`] with one WGSL
 //! shader per kernel; [`train`] feeds index lists and step scalars ahead and collects metrics
-//! behind; [`metrics`] says how good the predictions are and [`report`] draws what came of it. [`verify`] holds every kernel of both executors to
-//! the f64 oracle. Nothing flows back up.
+//! behind; [`metrics`] says how good the predictions are and [`report`] draws what came of it.
+//! [`verify`] holds every kernel of both executors to the f64 oracle. Nothing flows back up.
 //!
 //! Every buffer has a member axis P first: a run trains a population whose size is usually one.
 

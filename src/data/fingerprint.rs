@@ -25,10 +25,15 @@ impl Fingerprint {
         match &data.targets {
             Targets::Classes { labels, names } => {
                 crc.update(bytemuck::cast_slice(labels));
-                names.iter().for_each(|name| crc.update(name.as_bytes()));
+                for name in names {
+                    crc.update(name.as_bytes());
+                    crc.update(&[0]);
+                }
             }
             Targets::Values { values, .. } => crc.update(bytemuck::cast_slice(values)),
         }
+        let shape = [data.shape.channels, data.shape.height, data.shape.width];
+        crc.update(bytemuck::cast_slice(&shape.map(|side| side as u64)));
         let parts = &data.parts;
         for part in [&parts.train, &parts.val, &parts.test] {
             crc.update(bytemuck::cast_slice(part));

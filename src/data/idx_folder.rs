@@ -362,7 +362,7 @@ mod tests {
         );
         let message = refusal(2, idx(&[1, 1, 4], &[0; 4]));
         assert!(
-            message.contains("training images are 1x2x2, the test images 1x1x4"),
+            message.contains("training images are 1x2x2, the test images 4 inputs"),
             "{message}"
         );
         assert!(refusal(0, idx(&[0, 2, 2], &[])).contains("no pixels"));

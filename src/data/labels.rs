@@ -36,6 +36,17 @@ pub fn count_classes(
             None => "there are no training samples".to_string(),
         });
     }
+    if 2 * missing.len() > n_classes && n_classes > 20 {
+        let largest = train
+            .iter()
+            .position(|&label| label as usize + 1 == n_classes);
+        return bad(format!(
+            "training label {} has the value {}, which is out of range: {} of the {n_classes} classes up to it have no sample",
+            largest.map_or(0, |ix| ix + 1),
+            n_classes - 1,
+            missing.len()
+        ));
+    }
     for (part, range) in others {
         let part_labels = &labels[range.clone()];
         if let Some(ix) = part_labels

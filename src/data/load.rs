@@ -4,17 +4,15 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::detect::{Kind, detect};
-use super::options::{DataOptions, Normalize};
+use super::normalize::{Normalization, TargetScale, fit, target_scale};
+use super::options::DataOptions;
 use super::source::{Content, Source};
 use super::split::{Cut, Parts};
-use super::stats::sample_stats;
-use super::table::{Encoding, Missing, TableEncoder, TableOptions, TargetInfo, TaskKind};
+use super::table::{Missing, TableModel, TableOptions, TaskKind};
 use super::{Dataset, ImageShape, Samples, Targets};
 use super::{cifar, folder, idx_folder, mnist, npz, synthetic, table};
-use crate::models::file::{Normalization, TargetScale};
 use crate::{Error, Result};
 
 /// A data set, and all that a run needs to know of how it came about.
@@ -29,13 +27,6 @@ pub struct Loaded {
     pub options: DataOptions,
     /// What was understood, assumed, or is worth a warning.
     pub notes: Vec<String>,
-}
-
-/// What a model must know to read further tables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TableModel {
-    pub encoder: TableEncoder,
-    pub target: TargetInfo,
 }
 
 /// Reads `name`, a path or a data set's name, as it lies: not split, not encoded.
@@ -78,10 +69,10 @@ fn refuse_idle(kind: Kind, name: &str, options: &DataOptions) -> Result<()> {
     let (found, whose) = match kind {
         Kind::Table => (idle(&of_pictures), "picture folders"),
         Kind::Folder => (idle(&of_tables), "tables (.csv, .tsv)"),
-        _ => (
-            idle(&of_tables).or(idle(&of_pictures)),
-            "tables or picture folders",
-        ),
+        _ => match idle(&of_tables) {
+            Some(option) => (Some(option), "tables (.csv, .tsv)"),
+            None => (idle(&of_pictures), "picture folders"),
+        },
     };
     match found {
         Some(option) => Err(Error::Usage(format!(
@@ -140,7 +131,23 @@ pub fn prepare(
     let (val, test) = options.shares(needs_validation)?;
     let normalize = options.normalize()?;
     let scales_target = options.scales_target()?;
+    if let (Some(how), Targets::Classes { .. }) = (&options.target_scale, &source.targets) {
+        return Err(Error::Usage(format!(
+            "--target-scale {how} is for regression, and {name} has classes to tell apart"
+        )));
+    }
     let mut notes = std::mem::take(&mut source.notes);
+    // A share that would not be taken is refused; what a configuration file states of it is 0.
+    for (option, share, own, part) in [
+        ("test-split", options.test_split, &source.test, "test"),
+        ("val-split", options.val_split, &source.val, "validation"),
+    ] {
+        if let (Some(share), Some(_)) = (share.filter(|share| *share > 0.0), own) {
+            return Err(Error::Usage(format!(
+                "--{option} {share}: {name} has a {part} part of its own"
+            )));
+        }
+    }
     let apart = match &options.test {
         Some(path) if source.test.is_some() => {
             return Err(Error::Usage(format!(
@@ -165,7 +172,13 @@ pub fn prepare(
         source.test.clone(),
         source.val.clone(),
         &cut,
-    )?;
+    )
+    .map_err(|e| match e {
+        Error::Data(what) => Error::Data(format!("{name}: {what}")),
+        e => e,
+    })?;
+    // append_test has made --test a part of the source, but for a table's.
+    let has_test = apart.is_some() || source.test.is_some();
     let new_val = source.val.is_none() && !parts.val.is_empty();
     let new_test = source.test.is_none() && !parts.test.is_empty();
 
@@ -210,8 +223,8 @@ pub fn prepare(
     };
     if new_test {
         notes.push(format!(
-            "test part: {} samples split off ({}, --split-seed {})",
-            data.parts.test.len(),
+            "test part: {} split off ({}, --split-seed {})",
+            count(data.parts.test.len()),
             if data.is_regression() {
                 "at random"
             } else {
@@ -222,8 +235,8 @@ pub fn prepare(
     }
     if new_val {
         notes.push(format!(
-            "validation part: {} samples split off the training part{}",
-            data.parts.val.len(),
+            "validation part: {} split off the training part{}",
+            count(data.parts.val.len()),
             match options.val_split {
                 Some(_) => "",
                 None => ", as early stopping, plateau and target accuracy need one",
@@ -244,8 +257,8 @@ pub fn prepare(
         options: DataOptions {
             size,
             channels,
-            test_split: Some(if options.test.is_some() { 0.0 } else { test }),
-            val_split: Some(val),
+            test_split: Some(if has_test { 0.0 } else { test }),
+            val_split: Some(if source.val.is_some() { 0.0 } else { val }),
             split_seed: Some(cut.seed),
             ..options.clone()
         },
@@ -255,6 +268,11 @@ pub fn prepare(
         table,
         notes,
     })
+}
+
+/// "1 sample", "5000 samples".
+fn count(n: usize) -> String {
+    format!("{n} sample{}", if n == 1 { "" } else { "s" })
 }
 
 /// The file's or folder's own name, for run folders and titles.
@@ -376,90 +394,6 @@ pub fn class_places(names: &[String], others: &[String], path: &str) -> Result<V
         .collect()
 }
 
-/// The normalisation of a data set, fitted on its training part.
-fn fit(data: &Dataset, how: Option<Normalize>, table: Option<&TableModel>) -> Normalization {
-    let bytes = matches!(data.samples, Samples::Bytes(_));
-    let how = how.unwrap_or(match (bytes, data.shape.is_vector()) {
-        (true, _) => Normalize::ZeroOne,
-        (false, true) => Normalize::Standard,
-        (false, false) => Normalize::ZeroOne,
-    });
-    // Neighbouring inputs that share an entry: a picture's channel, or one column.
-    let span = match data.shape.is_vector() {
-        true => 1,
-        false => data.shape.height * data.shape.width,
-    };
-    let all = |scale: f32| Normalization {
-        scale: vec![scale],
-        centre: vec![0.0],
-        span: data.shape.len(),
-    };
-    match how {
-        Normalize::None => return all(1.0),
-        Normalize::ZeroOne if bytes => return all(1.0 / 255.0),
-        _ => {}
-    }
-    let stats = sample_stats(&data.samples, data.shape.len(), span, &data.parts.train);
-    let mut norm = Normalization {
-        scale: Vec::with_capacity(stats.len()),
-        centre: Vec::with_capacity(stats.len()),
-        span,
-    };
-    let numeric = table.map(|table| numeric(&table.encoder));
-    for (column, s) in stats.iter().enumerate() {
-        let is_number = numeric.as_ref().is_none_or(|numeric| numeric[column]);
-        let (centre, width) = match how {
-            // Categories are 0 and 1 already.
-            _ if !is_number => (0.0, 1.0),
-            Normalize::Standard => (s.mean, s.std),
-            _ => (s.min, s.max - s.min),
-        };
-        norm.centre.push(centre as f32);
-        // A column that does not vary stays at zero.
-        norm.scale.push(if width > 0.0 {
-            (1.0 / width) as f32
-        } else {
-            1.0
-        });
-    }
-    norm
-}
-
-/// Which inputs are numbers of a column, and not one of its categories.
-fn numeric(encoder: &TableEncoder) -> Vec<bool> {
-    let of = |encoding: &Encoding| match encoding {
-        Encoding::Number { .. } => vec![true],
-        Encoding::OneHot { categories, .. } => vec![false; categories.len()],
-    };
-    encoder
-        .columns
-        .iter()
-        .flat_map(|c| of(&c.encoding))
-        .collect()
-}
-
-/// Mean and population deviation of the training part's values.
-fn target_scale(data: &Dataset) -> TargetScale {
-    let Targets::Values { values, .. } = &data.targets else {
-        return TargetScale::NONE;
-    };
-    let n = data.parts.train.len().max(1) as f64;
-    let of = |ix: &u32| f64::from(values[*ix as usize]);
-    let mean = data.parts.train.iter().map(of).sum::<f64>() / n;
-    let variance = data
-        .parts
-        .train
-        .iter()
-        .map(|ix| (of(ix) - mean).powi(2))
-        .sum::<f64>()
-        / n;
-    let std = variance.sqrt() as f32;
-    TargetScale {
-        mean: mean as f32,
-        std: if std > 0.0 { std } else { 1.0 },
-    }
-}
-
 /// A warning where samples of the test or validation part are training samples too.
 fn overlap(data: &Dataset) -> Option<String> {
     let len = data.shape.len();
@@ -489,7 +423,7 @@ fn overlap(data: &Dataset) -> Option<String> {
         .collect();
     (!said.is_empty()).then(|| {
         format!(
-            "warning: {} have the very inputs of a training sample: results on them flatter the model",
+            "warning: the very inputs of {} are in the training part too: results on them flatter the model",
             said.join(" and ")
         )
     })

@@ -13,6 +13,7 @@ pub mod idx_folder;
 mod labels;
 pub mod load;
 pub mod mnist;
+pub mod normalize;
 pub mod npy;
 pub mod npz;
 mod open;
@@ -67,7 +68,8 @@ impl ImageShape {
 impl fmt::Display for ImageShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_vector() {
-            return write!(f, "{} inputs", self.width);
+            let s = if self.width == 1 { "" } else { "s" };
+            return write!(f, "{} input{s}", self.width);
         }
         write!(f, "{}x{}x{}", self.channels, self.height, self.width)
     }
@@ -143,14 +145,6 @@ impl Dataset {
         }
         counts
     }
-
-    /// A name for sample `ix` in a report.
-    pub fn name_of(&self, ix: usize) -> String {
-        match self.names.get(ix) {
-            Some(name) => name.clone(),
-            None => format!("sample {ix}"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -185,6 +179,5 @@ mod tests {
         assert_eq!((data.len(), data.outputs()), (2, 2));
         assert_eq!(data.pixels(1), Some(&[4, 5, 6][..]));
         assert_eq!(data.counts(&[0, 1]), [0, 2]);
-        assert_eq!(data.name_of(1), "sample 1");
     }
 }

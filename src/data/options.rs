@@ -66,7 +66,7 @@ pub struct DataOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_split: Option<f64>,
     /// Seed of the splits, apart from --seed so that runs are judged on the same samples [default: 0]
-    #[arg(long, value_name = "SEED", help_heading = "Data")]
+    #[arg(long, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_seed: Option<u64>,
     /// Train on this many samples of the training part only; stratified [default: all]

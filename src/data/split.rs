@@ -77,18 +77,65 @@ impl Parts {
             parts.val = by.take(&mut parts.train, targets, cut.seed)?;
         }
         if let Some(limit) = cut.limit.filter(|&limit| limit < parts.train.len()) {
-            let by = Draw {
-                option: "--limit",
-                part: "kept",
-                share: limit as f64 / parts.train.len() as f64,
-                purpose: Purpose::Limit,
-            };
-            parts.train = by.take(&mut parts.train, targets, cut.seed)?;
+            parts.train = keep(&parts.train, targets, limit, cut.seed)?;
         }
         if parts.train.is_empty() {
             return Err(Error::Data("no samples are left for training".to_string()));
         }
         Ok(parts)
+    }
+}
+
+/// `limit` of the samples `from`, each class with its share and at least one.
+fn keep(from: &[u32], targets: &Targets, limit: usize, seed: u64) -> Result<Vec<u32>> {
+    let groups = groups(from, targets);
+    if limit < groups.len() {
+        return Err(Error::Usage(format!(
+            "--limit {limit}: there are {} classes, and each needs a sample",
+            groups.len()
+        )));
+    }
+    let exact = |n: usize| n as f64 * limit as f64 / from.len() as f64;
+    let mut counts: Vec<usize> = groups
+        .iter()
+        .map(|(_, members)| (exact(members.len()) as usize).max(1))
+        .collect();
+    // What rounding left over goes to the classes that are furthest from their share, or comes from
+    // those that are furthest above it.
+    loop {
+        let off = |ix: usize| exact(groups[ix].1.len()) - counts[ix] as f64;
+        let all: usize = counts.iter().sum();
+        let places = 0..groups.len();
+        let by_off = |a: &usize, b: &usize| off(*a).total_cmp(&off(*b)).then(b.cmp(a));
+        if all < limit {
+            let free = places.filter(|&ix| counts[ix] < groups[ix].1.len());
+            let Some(ix) = free.max_by(by_off) else { break };
+            counts[ix] += 1;
+        } else if all > limit {
+            let full = places.filter(|&ix| counts[ix] > 1);
+            let Some(ix) = full.min_by(by_off) else { break };
+            counts[ix] -= 1;
+        } else {
+            break;
+        }
+    }
+    let mut kept = Vec::with_capacity(limit);
+    for (number, ((_, members), count)) in groups.iter().zip(&counts).enumerate() {
+        let mut members = members.clone();
+        Stream::new(seed, Purpose::Limit, number as u32).shuffle(&mut members);
+        kept.extend_from_slice(&members[..*count]);
+    }
+    kept.sort_unstable();
+    Ok(kept)
+}
+
+/// A class's name in quotes, in one line and not too long.
+fn brief(name: &str) -> String {
+    let line = name.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(40).collect();
+    match short == name {
+        true => format!("\"{name}\""),
+        false => format!("\"{short}...\""),
     }
 }
 
@@ -127,7 +174,8 @@ impl Draw {
         let mut remainders = Vec::with_capacity(groups.len());
         for (number, (class, members)) in groups.iter().enumerate() {
             if members.len() < 2 {
-                let whose = class.map_or_else(String::new, |name| format!(" of class \"{name}\""));
+                let whose =
+                    class.map_or_else(String::new, |name| format!(" of class {}", brief(name)));
                 return Err(Error::Data(format!(
                     "{} {} leaves the {} or the training part without a sample{whose}: there {} only {} to share\nadd samples, remove the class, or set {} 0",
                     self.option,
@@ -265,6 +313,20 @@ mod tests {
         let parts = Parts::cut(&targets, None, None, &few).unwrap();
         assert_eq!((parts.train.len(), parts.test.len()), (50, 200));
         assert_eq!(of_class(&targets, &parts.train, 1), 5);
+        let rare = classes(&[900, 99, 1]);
+        let only = Cut {
+            limit: Some(20),
+            ..cut(0.0, 0.0, 0)
+        };
+        let parts = Parts::cut(&rare, None, None, &only).unwrap();
+        assert_eq!(parts.train.len(), 20);
+        assert_eq!(of_class(&rare, &parts.train, 2), 1);
+        let too_few = Cut {
+            limit: Some(2),
+            ..only
+        };
+        let error = Parts::cut(&rare, None, None, &too_few).unwrap_err();
+        assert!(error.to_string().contains("--limit 2"), "{error}");
         let all = Cut {
             limit: Some(5000),
             ..cut(0.0, 0.2, 0)

@@ -110,3 +110,10 @@ impl RawTable {
         self.rows == 0
     }
 }
+
+/// What a model must know to read further tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableModel {
+    pub encoder: TableEncoder,
+    pub target: TargetInfo,
+}

@@ -106,7 +106,7 @@ fn channels_in_front_integers_and_one_hot_are_understood() {
 fn floats_are_values() {
     let source = read(&reference("values.npz")).unwrap();
     let (shape, samples, targets) = parts(&source);
-    assert_eq!(shape, "1x1x2");
+    assert_eq!(shape, "2 inputs");
     assert_eq!(
         *samples,
         Samples::Floats((0..10).map(|i| i as f32 / 2.0).collect())

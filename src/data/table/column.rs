@@ -181,7 +181,7 @@ impl Gather {
         }
         if self.all_dates {
             return refused(format!(
-                "holds dates or times ({text}); remove it, or replace it by numbers such as year, month, hour"
+                "holds dates or times ({text}); leave it out with --ignore, or replace it by numbers such as year, month, hour"
             ));
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Gather {
         };
         Err(file.error(format!(
             "column {name:?} holds {what} ({text}...), identifiers or free text rather than \
-             categories; remove it, or name it with --target if it is what to predict"
+             categories; leave it out with --ignore, or name it with --target if it is what to predict"
         )))
     }
 

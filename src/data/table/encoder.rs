@@ -92,7 +92,7 @@ impl RawTable {
             };
             let encoding = encoding.ok_or_else(|| {
                 Error::Data(format!(
-                    "column {:?} has no value in the {} to train on; remove it",
+                    "column {:?} has no value in the {} to train on; leave it out with --ignore",
                     column.name,
                     count(train.len(), "row")
                 ))
@@ -232,8 +232,11 @@ impl TableEncoder {
                 let Recode::OneHot { stranger, .. } = recode else {
                     unreachable!("only categories can be unseen")
                 };
+                let such_as = stranger
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!(" ({name:?})"));
                 format!(
-                    "column {:?}: {} with a category that the training rows do not have ({stranger:?}), \
+                    "column {:?}: {} with a category that the training rows do not have{such_as}, \
                      encoded as none",
                     column.name,
                     count(unseen, "row"),

@@ -93,10 +93,13 @@ impl Header {
         if let Some(number) = number.filter(|n| (1..=self.names.len()).contains(n)) {
             return Ok(number - 1);
         }
+        let hint = match typed.trim().parse::<i64>() {
+            Ok(_) => format!("; its columns are 1 to {}", self.names.len()),
+            Err(_) => near(typed, self.names.iter().map(String::as_str)),
+        };
         Err(Error::Usage(format!(
-            "{option} {typed}: {} has no such column{}",
-            file.path.display(),
-            near(typed, self.names.iter().map(String::as_str))
+            "{option} {typed}: {} has no such column{hint}",
+            file.path.display()
         )))
     }
 }

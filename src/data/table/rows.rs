@@ -40,7 +40,10 @@ impl TableFile {
         let mut file = File::open(path).map_err(io)?;
         let meta = file.metadata().map_err(io)?;
         if !meta.is_file() {
-            return bad("not a file; a table is read twice at need, so that a pipe does not serve");
+            return bad(match meta.is_dir() {
+                true => "a folder, where a table belongs",
+                false => "no regular file; a table may be read twice, which a pipe cannot be",
+            });
         }
         let mut head = Vec::new();
         file.by_ref()
@@ -277,7 +280,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let error = TableFile::open(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("not a file"), "{error}");
+        assert!(error.to_string().contains("a folder"), "{error}");
         assert!(TableFile::open(&folder.path().join("none.csv")).is_err());
     }
 

@@ -94,7 +94,7 @@ fn what_is_no_category_is_refused_by_name() {
     };
     refused(
         column(&|n| format!("2024-01-{:02}", n % 28 + 1), 50),
-        &["\"what\"", "dates", "\"2024-01-01\"", "remove it"],
+        &["\"what\"", "dates", "\"2024-01-01\"", "--ignore"],
     );
     refused(
         column(&|n| format!("{}:30", n % 24), 5),
@@ -105,7 +105,7 @@ fn what_is_no_category_is_refused_by_name() {
         &[
             "\"what\"",
             "50 distinct texts in 50 rows",
-            "remove it",
+            "--ignore",
             "--target",
         ],
     );
