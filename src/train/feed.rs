@@ -5,9 +5,9 @@
 //! while the device is at the last one.
 
 use crate::Result;
+use crate::data::normalize::{Normalization, TargetScale};
 use crate::data::{Dataset, Samples, Targets};
 use crate::executor::{Executor, words};
-use crate::models::file::{Normalization, TargetScale};
 use crate::plan::{Batch, BufferId, Hyper, Loss, MemberRow, PassKind, Plan, Spec, StepRow, pad4};
 use crate::rng::{Purpose, Stream};
 
@@ -249,6 +249,8 @@ impl<'a> Feed<'a> {
         let mut rows = Vec::with_capacity(segment.count * members);
         let mut window = Vec::new();
         let mut lists = indices.chunks_exact_mut(batch);
+        // Each member's update at hand: the step that it begins with, and the weight of its samples.
+        let mut updates = vec![(usize::MAX, 0.0); members];
         for step in segment.first..segment.first + segment.count {
             for (member, (hyper, order)) in segment.hyper.iter().zip(segment.orders).enumerate() {
                 let of_step = |step: usize| {
@@ -268,20 +270,21 @@ impl<'a> Feed<'a> {
                     }
                 }
                 let accumulate = segment.accumulate;
-                let group = step - step % accumulate..step - step % accumulate + accumulate;
-                let last = order.len().div_ceil(batch) - 1;
+                let (begin, last) = (step - step % accumulate, order.len().div_ceil(batch) - 1);
+                let end = (begin + accumulate).min(last + 1);
                 let weight = self.weight(samples);
+                if updates[member].0 != begin {
+                    let all = (begin..end).map(|step| self.weight(of_step(step)));
+                    updates[member] = (begin, all.sum());
+                }
                 let update = segment.updates_before + (step / accumulate) as u64;
                 let row = Batch {
                     valid: samples.len() as u32,
                     draw: (segment.steps_before + step as u64 + 1) as u32,
                     weight,
-                    update_weight: match accumulate {
-                        1 => weight,
-                        _ => group.clone().map(|step| self.weight(of_step(step))).sum(),
-                    },
-                    begins: step == group.start,
-                    applies: step + 1 == group.end || step == last,
+                    update_weight: updates[member].1,
+                    begins: step == begin,
+                    applies: step + 1 == end,
                     ema: segment.ema,
                 };
                 rows.push(hyper.step(update + 1, (segment.lr)(member, update), &row));

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use clap::Command;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::config::{Config, Facts};
@@ -49,14 +48,6 @@ const OF_A_MEMBER: [&str; 21] = [
     "seed",
     "initializer",
 ];
-
-/// `over`, with `under` wherever it says nothing.
-pub fn overlay<T: Serialize + DeserializeOwned>(over: &T, under: &T) -> T {
-    let table = |options: &T| toml::Table::try_from(options).expect("options are plain");
-    let mut merged = table(under);
-    merged.extend(table(over));
-    merged.try_into().expect("both are of the same type")
-}
 
 /// The keys of an options struct: the long names on the command line.
 fn keys<A: clap::Args>() -> Vec<String> {
@@ -127,6 +118,15 @@ impl Options {
             }
         }
         for (ix, member) in options.member.iter().enumerate() {
+            let same = |other: &toml::Table| {
+                member.contains_key("name") && other.get("name") == member.get("name")
+            };
+            if options.member[..ix].iter().any(same) {
+                return Err(Error::Usage(format!(
+                    "{name}: two members are called {}",
+                    member_name(ix, Some(member))
+                )));
+            }
             member_options(ix, member).map_err(|e| Error::Usage(format!("{name}: {e}")))?;
         }
         let whole = |e: toml::de::Error| Error::Usage(format!("{name}: {}", e.message()));
@@ -142,7 +142,48 @@ fn one<T: DeserializeOwned>(key: &str, value: &toml::Value) -> std::result::Resu
     let parsed: std::result::Result<T, _> = alone.try_into();
     parsed
         .map(drop)
-        .map_err(|e: toml::de::Error| format!("{key}: {}", e.message()))
+        .map_err(|e: toml::de::Error| format!("{key}: {}", plain(e.message())))
+}
+
+/// A message about types in the words of a person.
+fn plain(message: &str) -> String {
+    [
+        ("i64", "a whole number"),
+        ("u64", "a whole number"),
+        ("f64", "a number"),
+    ]
+    .iter()
+    .fold(message.to_string(), |text, (from, to)| {
+        text.replace(from, to)
+    })
+}
+
+/// Every member's table as options.
+///
+/// # Errors
+/// [`Error::Usage`] with the member at fault.
+pub fn members(tables: &[toml::Table]) -> Result<Vec<TrainOptions>> {
+    let numbered = tables.iter().enumerate();
+    numbered
+        .map(|(ix, table)| member_options(ix, table))
+        .collect()
+}
+
+/// Refuses what was typed where members say otherwise: it would do nothing for them.
+///
+/// # Errors
+/// [`Error::Usage`] with the option and the member.
+pub fn refuse_overridden(typed: &TrainOptions, members: &[toml::Table]) -> Result<()> {
+    let typed = toml::Table::try_from(typed).expect("options are plain");
+    for (ix, table) in members.iter().enumerate() {
+        if let Some(key) = table.keys().find(|key| typed.contains_key(*key)) {
+            return Err(Error::Usage(format!(
+                "--{key} does nothing for {}, which has its own {key} in the file: change it there",
+                whom(ix, table)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A member's table as options.
@@ -158,13 +199,21 @@ fn member_options(ix: usize, table: &toml::Table) -> Result<TrainOptions> {
     }
     options
         .try_into()
-        .map_err(|e: toml::de::Error| Error::Usage(format!("member {ix}: {}", e.message())))
+        .map_err(|e: toml::de::Error| Error::Usage(format!("member {ix}: {}", plain(e.message()))))
 }
 
-/// The name of member `ix`: its own, or its number.
+/// The name of member `ix`: its own, or "member" and its number.
 pub fn member_name(ix: usize, table: Option<&toml::Table>) -> String {
     let name = table.and_then(|t| t.get("name")?.as_str());
-    name.map_or_else(|| ix.to_string(), str::to_string)
+    name.map_or_else(|| format!("member {ix}"), str::to_string)
+}
+
+/// A member in an error's words: "member fast", or "member 2".
+pub fn whom(ix: usize, table: &toml::Table) -> String {
+    match table.contains_key("name") {
+        true => format!("member {}", member_name(ix, Some(table))),
+        false => member_name(ix, None),
+    }
 }
 
 /// A run's configuration and that of each member, `merged` being what was typed over the file.
@@ -182,13 +231,17 @@ pub fn resolve(
         return Ok((config.clone(), vec![config]));
     }
     config.member = member.to_vec();
+    // Named, as it is in the file that this becomes: a member with another optimiser does without
+    // the population's numbers for it, now and when the run is resumed.
+    let base = TrainOptions {
+        opt: Some(config.opt.clone()),
+        ..merged.clone()
+    };
     let mut configs = Vec::with_capacity(member.len());
     for (ix, table) in member.iter().enumerate() {
-        let options = member_options(ix, table)?.over(merged);
+        let options = member_options(ix, table)?.over(&base);
         let one = options.resolve(&TrainOptions::default(), facts);
-        configs.push(
-            one.map_err(|e| Error::Usage(format!("member {}: {e}", member_name(ix, Some(table)))))?,
-        );
+        configs.push(one.map_err(|e| Error::Usage(format!("{}: {e}", whom(ix, table))))?);
     }
     Ok((config, configs))
 }
@@ -214,28 +267,12 @@ mod tests {
             ("opt = \"sgd\nlr = 1\n", ["line 1", "x.toml"]),
             ("eposh = 3\n", ["line 1", "did you mean epochs"]),
             ("[[member]]\nmodel = \"mlp\"\n", ["member 0", "model"]),
-            ("[[member]]\nlr = \"fast\"\n", ["member 0", "float"]),
+            ("[[member]]\nlr = \"fast\"\n", ["member 0", "a number"]),
         ] {
             let error = Options::parse(text, "x.toml").unwrap_err().to_string();
             for word in words {
                 assert!(error.contains(word), "{word}: {error}");
             }
         }
-    }
-
-    #[test]
-    fn what_is_typed_goes_first() {
-        let under = TrainOptions {
-            lr: Some(0.5),
-            epochs: Some(3),
-            ..TrainOptions::default()
-        };
-        let over = TrainOptions {
-            lr: Some(f64::NAN),
-            ..TrainOptions::default()
-        };
-        let merged = overlay(&over, &under);
-        assert!(merged.lr.is_some_and(f64::is_nan));
-        assert_eq!(merged.epochs, Some(3));
     }
 }

@@ -1,5 +1,7 @@
 //! What a run folder's files say of its run, read back: for charts, tables of runs and comparisons.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::score::Scores;
 use super::{Config, file};
 use crate::{Error, Result};
+
+/// Rows of a step log that a chart is drawn from.
+const MAX_STEPS: usize = 100_000;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +40,13 @@ pub struct StepLine {
 pub struct RunResult {
     /// Mean over the test part, and its scores; none without one.
     pub test: Option<Scores>,
-    /// Epochs that were trained, by the member that trained longest.
+    /// The numbers of the same weights over the validation part; none without one.
+    #[serde(default)]
+    pub val: Option<Scores>,
+    /// Of a population the best member, by its name.
+    #[serde(default)]
+    pub member: Option<String>,
+    /// Epochs that were trained, by the best member.
     pub epochs: u32,
     pub train_seconds: f64,
     /// Why it ended: epochs, early-stop, converged, time or target-accuracy.
@@ -92,11 +103,34 @@ impl History {
         })
     }
 
-    /// The rows of `steps.csv`; a row that was cut off ends the list.
-    pub fn steps(&self) -> Result<Vec<StepLine>> {
+    /// A member's rows of `steps.csv`, for a chart: of a long run every second, fourth, ... row, at
+    /// most [`MAX_STEPS`]. A row that was cut off ends the list.
+    pub fn steps(&self, member: usize) -> Result<Vec<StepLine>> {
         let path = self.path.join("steps.csv");
-        let text = read(&path)?;
-        Ok(text.lines().skip(1).map_while(step_line).collect())
+        let failed = |e| Error::io(&path, "read", e);
+        let file = BufReader::new(File::open(&path).map_err(failed)?);
+        let (mut rows, mut every, mut seen) = (Vec::new(), 1, 0);
+        for line in file.lines().skip(1) {
+            let Some(row) = step_line(&line.map_err(failed)?) else {
+                break;
+            };
+            if row.member != member {
+                continue;
+            }
+            if seen % every == 0 {
+                rows.push(row);
+            }
+            seen += 1;
+            if rows.len() == MAX_STEPS {
+                let mut place = 0;
+                rows.retain(|_| {
+                    place += 1;
+                    place % 2 == 1
+                });
+                every *= 2;
+            }
+        }
+        Ok(rows)
     }
 
     /// The folder's own name.

@@ -14,6 +14,7 @@ pub mod feed;
 pub mod file;
 pub mod history;
 pub mod lr_find;
+mod observer;
 pub mod options;
 mod pace;
 pub mod run_folder;
@@ -34,15 +35,16 @@ use crate::{Error, Result};
 pub use config::{Config, TrainOptions};
 pub use evaluate::{Evaluation, evaluate, predictions};
 use feed::{Feed, Segment};
+pub use observer::{EpochRecord, Observer, Snapshot, StepRecord};
 use pace::Pace;
 use schedule::Planned;
-use score::{Score, Scores};
+use score::Score;
 pub use state::{MemberState, State};
 use stopping::Reason;
 
-/// A sum of losses from here on is no number: one sample's stand-in, DIVERGED in
+/// A sum of losses from here on is no number: one sample's stand-in for it, DIVERGED in
 /// `shaders/lib/head.wgsl`, is 1e30.
-const DIVERGED: f64 = 1e20;
+const DIVERGED: f64 = 1e29;
 
 /// Whether a sum of losses, as a kernel made it, stands for a number.
 fn is_number(sum: f64) -> bool {
@@ -70,58 +72,6 @@ pub struct Job<'a> {
     pub checkpoint_every: Duration,
     /// Set by Ctrl-C: the loop saves what it has and stops.
     pub stop: &'a AtomicBool,
-}
-
-/// One step of one member, for `steps.csv`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepRecord {
-    /// From 1, over all epochs.
-    pub step: u64,
-    pub epoch: u32,
-    pub member: usize,
-    pub lr: f64,
-    /// Mean over the batch.
-    pub loss: f64,
-    /// `None` where a value is predicted.
-    pub accuracy: Option<f64>,
-}
-
-/// One epoch of one member.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EpochRecord {
-    pub epoch: u32,
-    pub member: usize,
-    /// Of the epoch's last update.
-    pub lr: f64,
-    pub train: Scores,
-    /// `None` without a validation part.
-    pub val: Option<Scores>,
-    /// The lowest validation loss so far.
-    pub is_best: bool,
-    /// Wall time of the epoch's training.
-    pub seconds: f64,
-    /// All members together.
-    pub samples_per_second: f64,
-}
-
-/// Everything that a checkpoint holds.
-pub struct Snapshot<'a> {
-    pub exec: &'a mut dyn Executor,
-    pub state: &'a State,
-    /// Weights \[P, arena_len\] of each member's best epoch, where they are kept.
-    pub best: Option<&'a [f32]>,
-}
-
-/// Hears of a run as it goes.
-pub trait Observer {
-    /// Steps have come back from the device; the last of them is where the run stands.
-    fn steps(&mut self, records: &[StepRecord], state: &State) -> Result<()>;
-
-    /// An epoch is complete: a record for each member that still learned.
-    fn epoch(&mut self, records: &[EpochRecord], state: &State) -> Result<()>;
-
-    /// All is at rest, and worth writing down: an epoch's end, an interrupt, or time.
-    fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()>;
 }
 
 /// Why steps stop being submitted before an epoch's end.
@@ -165,7 +115,9 @@ pub fn train(
         clock: Instant::now(),
         seconds_before: 0.0,
         last_checkpoint: Instant::now(),
+        checkpoint_step: 0,
     };
+    run.checkpoint_step = run.state.step_in_epoch;
     run.seconds_before = run.state.seconds;
     run.train()
 }
@@ -184,6 +136,8 @@ struct Run<'a, 'j> {
     clock: Instant,
     seconds_before: f64,
     last_checkpoint: Instant,
+    /// The step of the epoch that it stands at: another one there would say nothing new.
+    checkpoint_step: usize,
 }
 
 /// A submitted range: the step of the epoch that slot 0 of its tables was, and its steps.
@@ -258,7 +212,7 @@ impl Run<'_, '_> {
         self.pace.start();
         let mut since = Instant::now();
         loop {
-            let halt = self.halt();
+            let halt = self.halt(submitted);
             if halt.is_none() && submitted < steps && in_flight.len() < self.pace.in_flight() {
                 if submitted == segment.end {
                     segment = submitted..(submitted + self.capacity).min(steps);
@@ -295,13 +249,16 @@ impl Run<'_, '_> {
         }
     }
 
-    fn halt(&self) -> Option<Halt> {
+    /// Why nothing more should be submitted, where `submitted` steps of the epoch have been.
+    fn halt(&self, submitted: usize) -> Option<Halt> {
         let seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
         if self.job.stop.load(Ordering::Relaxed) {
             Some(Halt::Interrupt)
         } else if self.job.time.is_some_and(|t| seconds >= t.as_secs_f64()) {
             Some(Halt::Time)
-        } else if self.last_checkpoint.elapsed() >= self.job.checkpoint_every {
+        } else if submitted > self.checkpoint_step
+            && self.last_checkpoint.elapsed() >= self.job.checkpoint_every
+        {
             Some(Halt::Checkpoint)
         } else {
             None
@@ -357,7 +314,9 @@ impl Run<'_, '_> {
             if !is_number(loss) {
                 // The steps that led here are worth reading.
                 self.observer.steps(&records, self.state)?;
-                return Err(diverged(&record, members));
+                records.clear();
+                self.diverge(member, &record)?;
+                continue;
             }
             self.state.sums[member][0] += loss;
             self.state.sums[member][1] += score;
@@ -367,11 +326,22 @@ impl Run<'_, '_> {
         self.observer.steps(&records, self.state)
     }
 
+    /// A member's loss is no number any more: it is frozen and the others go on, if there are any.
+    fn diverge(&mut self, member: usize, record: &StepRecord) -> Result<()> {
+        self.state.members[member].stopped = Some(Reason::Diverged {
+            epoch: record.epoch,
+        });
+        if self.state.members.iter().all(MemberState::has_diverged) {
+            return Err(diverged(record, self.hyper.len()));
+        }
+        Ok(())
+    }
+
     /// Validates, lets the rules speak, and steps the state on to the next epoch.
     fn end_epoch(&mut self) -> Result<()> {
         // A step's loss is from before its update: the last update of the epoch shows here alone.
         let epoch = self.state.epoch;
-        check_parameters(self.exec, epoch)?;
+        self.check_parameters()?;
         let val = &self.job.feed.data.parts.val;
         let validated = match val.is_empty() {
             true => None,
@@ -384,6 +354,8 @@ impl Run<'_, '_> {
             self.hyper.len(),
         );
         let mut records = Vec::with_capacity(members);
+        let stopped = self.state.members.iter().map(|m| m.stopped.is_some());
+        let learning = stopped.filter(|stopped| !stopped).count();
         let mut improved = vec![false; members];
         for member in 0..members {
             if self.state.members[member].stopped.is_some() {
@@ -414,7 +386,7 @@ impl Run<'_, '_> {
                 val,
                 is_best,
                 seconds,
-                samples_per_second: n * members as f64 / seconds,
+                samples_per_second: n * learning as f64 / seconds,
             });
         }
         self.keep_best(&improved)?;
@@ -423,6 +395,32 @@ impl Run<'_, '_> {
         self.state.seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
         self.observer.epoch(&records, self.state)?;
         self.checkpoint()
+    }
+
+    /// Refuses to go on, and to write a checkpoint, with weights that are no numbers.
+    fn check_parameters(&mut self) -> Result<()> {
+        let id = self.exec.plan().parameters;
+        let arenas = floats(self.exec.download(id)?);
+        let len = arenas.len() / self.hyper.len();
+        for (member, arena) in arenas.chunks_exact(len).enumerate() {
+            let stopped = self.state.members[member].stopped.is_some();
+            if !stopped && !arena.iter().all(|w| w.is_finite()) {
+                self.lose(member, "weights are no longer numbers")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A member has diverged at an epoch's end.
+    fn lose(&mut self, member: usize, what: &str) -> Result<()> {
+        let epoch = self.state.epoch;
+        self.state.members[member].stopped = Some(Reason::Diverged { epoch });
+        if !self.state.members.iter().all(MemberState::has_diverged) {
+            return Ok(());
+        }
+        Err(Error::Check(format!(
+            "{what} at the end of epoch {epoch}: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt"
+        )))
     }
 
     /// Copies the weights of the members that have just been better than ever before. They come to
@@ -462,19 +460,9 @@ impl Run<'_, '_> {
         };
         self.observer.checkpoint(&mut snapshot)?;
         self.last_checkpoint = Instant::now();
+        self.checkpoint_step = self.state.step_in_epoch;
         Ok(())
     }
-}
-
-/// Refuses to go on, and to write a checkpoint, with weights that are no numbers.
-fn check_parameters(exec: &mut dyn Executor, epoch: u32) -> Result<()> {
-    let id = exec.plan().parameters;
-    if floats(exec.download(id)?).iter().all(|w| w.is_finite()) {
-        return Ok(());
-    }
-    Err(Error::Check(format!(
-        "weights are no longer numbers at the end of epoch {epoch}: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt"
-    )))
 }
 
 fn diverged(record: &StepRecord, members: usize) -> Error {
@@ -488,7 +476,7 @@ fn diverged(record: &StepRecord, members: usize) -> Error {
         record.step,
         record.epoch,
         record.lr,
-        record.lr / 10.0
+        (record.lr / 10.0).min(0.01)
     ))
 }
 
@@ -531,7 +519,7 @@ pub fn finish(exec: &mut dyn Executor, state: &State, best: Option<&[f32]>) -> R
     let len = arenas.len() / state.members.len();
     let pairs = arenas.chunks_exact_mut(len).zip(best.chunks_exact(len));
     for ((arena, best), member) in pairs.zip(&state.members) {
-        if member.early.is_some() && member.best.is_some() {
+        if member.restores().is_some() {
             arena.copy_from_slice(best);
         }
     }

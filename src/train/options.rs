@@ -1,5 +1,6 @@
 //! The options of a training run, as typed or read from a file.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Absent ones take the configuration file's value or the default.
@@ -81,7 +82,12 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// Steps over which the learning rate climbs to its full size, as a number or N% of the run [default: 0]
-    #[arg(long, value_name = "STEPS", help_heading = "Optimiser")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "STEPS",
+        help_heading = "Optimiser"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<String>,
     /// Batches whose gradients make one update: the mean over all their samples [default: 1]
@@ -162,7 +168,12 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tol: Option<f64>,
     /// Stop after this much training: 90, 60s, 5m, 1h30m
-    #[arg(long, value_name = "TIME", help_heading = "Stopping")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        help_heading = "Stopping"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Stop at this validation accuracy, such as 0.98; exit code 1 where it is not reached
@@ -183,7 +194,7 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchSize>,
     /// Seed of weights, shuffles and dropout; equal seeds give equal bits on one device [default: 0]
-    #[arg(long, help_heading = "Run")]
+    #[arg(allow_negative_numbers = true, long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Keep the samples in the data's order
@@ -249,5 +260,34 @@ impl std::str::FromStr for BatchSize {
         samples
             .map(BatchSize::Samples)
             .map_err(|_| "a number of samples, or full".to_string())
+    }
+}
+
+/// `over`, with `under` wherever it says nothing.
+pub fn overlay<T: Serialize + DeserializeOwned>(over: &T, under: &T) -> T {
+    let table = |options: &T| toml::Table::try_from(options).expect("options are plain");
+    let mut merged = table(under);
+    merged.extend(table(over));
+    merged.try_into().expect("both are of the same type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_goes_first() {
+        let under = TrainOptions {
+            lr: Some(0.5),
+            epochs: Some(3),
+            ..TrainOptions::default()
+        };
+        let over = TrainOptions {
+            lr: Some(f64::NAN),
+            ..TrainOptions::default()
+        };
+        let merged = overlay(&over, &under);
+        assert!(merged.lr.is_some_and(f64::is_nan));
+        assert_eq!(merged.epochs, Some(3));
     }
 }

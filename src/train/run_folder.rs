@@ -5,7 +5,7 @@
 //! a run is resumed; every other file is written whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Position};
@@ -33,17 +33,26 @@ struct Log {
 }
 
 impl Log {
-    /// Opens a log and cuts it to its first `bytes`.
+    /// Opens a log and cuts it to its first `bytes`. After a power cut it may be shorter than the
+    /// checkpoint knows: then it is cut to whole lines.
     fn open(path: PathBuf, bytes: u64) -> Result<Log> {
         let failed = |e| Error::io(&path, "open", e);
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
             .create(true)
-            .append(true)
+            .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        // After a power cut a log may be shorter than the checkpoint knows: what is there stays.
-        let bytes = bytes.min(file.metadata().map_err(failed)?.len());
+        let mut bytes = bytes;
+        if file.metadata().map_err(failed)?.len() < bytes {
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).map_err(failed)?;
+            let lines = text.iter().rposition(|&byte| byte == b'\n');
+            bytes = lines.map_or(0, |end| end as u64 + 1);
+        }
         file.set_len(bytes).map_err(failed)?;
+        file.seek(SeekFrom::Start(bytes)).map_err(failed)?;
         Ok(Log {
             path,
             file: BufWriter::new(file),
@@ -68,10 +77,7 @@ impl Log {
 impl RunFolder {
     /// Opens the logs in a folder from [`reserve`] and writes the configuration.
     pub fn create(path: PathBuf, config: &Config, data: Fingerprint) -> Result<RunFolder> {
-        let text = toml::to_string(config)
-            .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
-        let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
-        write_whole(&path.join("config.toml"), text.as_bytes())?;
+        write_config(&path, config)?;
         let mut folder = Self::open(path, config, data, 0, 0)?;
         folder.steps.append(match folder.population {
             true => "step,epoch,lr,loss,accuracy,member\n",
@@ -83,10 +89,12 @@ impl RunFolder {
 
     /// Opens the folder of a run that goes on from `position`, with the logs cut back to it.
     pub fn resume(path: PathBuf, config: &Config, position: &Position) -> Result<RunFolder> {
-        let text = toml::to_string(config)
-            .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
-        let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
-        write_whole(&path.join("config.toml"), text.as_bytes())?;
+        write_config(&path, config)?;
+        // It has not come to its end after all; the model stays until there is a newer one.
+        let result = path.join("result.json");
+        if result.exists() {
+            fs::remove_file(&result).map_err(|e| Error::io(&result, "remove", e))?;
+        }
         let (metrics, steps) = (position.metrics_bytes, position.steps_bytes);
         Self::open(path, config, position.data.clone(), metrics, steps)
     }
@@ -104,7 +112,7 @@ impl RunFolder {
             path,
             config: config.clone(),
             data,
-            population: !config.member.is_empty(),
+            population: config.is_population(),
         })
     }
 
@@ -169,6 +177,13 @@ impl RunFolder {
         }
         write_whole(&path, bytes)
     }
+}
+
+fn write_config(folder: &Path, config: &Config) -> Result<()> {
+    let text = toml::to_string(config)
+        .map_err(|e| Error::Data(format!("cannot write config.toml: {e}")))?;
+    let text = format!("# gpu-train {}\n{text}", env!("CARGO_PKG_VERSION"));
+    write_whole(&folder.join("config.toml"), text.as_bytes())
 }
 
 impl EpochRecord {
@@ -248,6 +263,10 @@ impl Reserved {
     pub fn release(&self) {
         if self.is_new {
             let _ = fs::remove_dir(&self.path);
+            // The folder of runs too, where this would have been the first.
+            if self.path.parent() == Some(Path::new("runs")) {
+                let _ = fs::remove_dir("runs");
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Evaluation;
+use crate::data::normalize::TargetScale;
 use crate::data::{Dataset, Targets};
-use crate::models::file::TargetScale;
 
 /// What the second number of a kernel's metrics stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +30,9 @@ pub enum Part {
 /// One epoch's numbers over one part.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Mean loss per sample: the training objective's data term, of standardised values.
+    /// Mean loss per sample: the training objective's data term, of standardised values. NaN where
+    /// a validation sample has none; JSON knows no such number and writes null.
+    #[serde(deserialize_with = "null_is_nan")]
     pub loss: f64,
     /// For classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,10 @@ pub struct Scores {
     /// For values: 1 - mse / variance; none where the targets do not vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r2: Option<f64>,
+}
+
+fn null_is_nan<'de, D: serde::Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(number)?.unwrap_or(f64::NAN))
 }
 
 impl Score {

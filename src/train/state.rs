@@ -30,6 +30,8 @@ pub struct MemberState {
     pub converged: Option<Converged>,
     /// The epoch with the lowest validation loss, or training loss where nothing is validated.
     pub best: Option<Best>,
+    /// Epochs that it has trained.
+    pub epochs: u32,
     /// The last epoch's numbers over the same part.
     pub last: Option<Scores>,
     /// Why it learns no more.
@@ -80,8 +82,24 @@ impl State {
 }
 
 impl MemberState {
+    /// The epoch whose weights come back at the end: the best, where early stopping keeps it and
+    /// the last ones were not what was asked for.
+    pub fn restores(&self) -> Option<Best> {
+        let reached = matches!(self.stopped, Some(Reason::TargetAccuracy { .. }));
+        self.early.as_ref().and(self.best).filter(|_| !reached)
+    }
+
+    /// The numbers of the weights that the member ends with.
+    pub fn ends_with(&self) -> Option<Scores> {
+        self.restores().map(|best| best.scores).or(self.last)
+    }
+
+    pub fn has_diverged(&self) -> bool {
+        matches!(self.stopped, Some(Reason::Diverged { .. }))
+    }
+
     /// Hears an epoch's numbers and decides whether the member learns on. True where this epoch is
-    /// the best so far; with early stopping, by more than its least difference.
+    /// the best so far, by however little.
     pub(super) fn observe(
         &mut self,
         epoch: u32,
@@ -90,8 +108,11 @@ impl MemberState {
         target_accuracy: Option<f64>,
     ) -> bool {
         let judged = val.unwrap_or(train);
+        self.epochs = epoch;
         self.last = Some(*judged);
-        let mut is_best = self.best.is_none_or(|b| judged.loss < b.scores.loss);
+        // A loss that is no number is better than none.
+        let lower = self.best.is_none_or(|b| judged.loss < b.scores.loss);
+        let mut is_best = lower && judged.loss.is_finite();
         if let (Some(early), Some(val)) = (&mut self.early, val) {
             let verdict = early.observe(epoch, val.loss);
             is_best = verdict.is_best;
@@ -117,5 +138,31 @@ impl MemberState {
             self.stopped = Some(Reason::TargetAccuracy { target, accuracy });
         }
         is_best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_no_number_is_never_the_best() {
+        let mut member = MemberState::default();
+        let of = |loss: f64| Scores {
+            loss,
+            accuracy: None,
+            mse: None,
+            r2: None,
+        };
+        let val = [f64::NAN, 0.5, f64::NAN, 0.7, 0.4];
+        let best: Vec<bool> = (1..)
+            .zip(val)
+            .map(|(epoch, val)| member.observe(epoch, &of(1.0), Some(&of(val)), None))
+            .collect();
+        assert_eq!(best, [false, true, false, false, true]);
+        assert_eq!(
+            member.best.map(|b| (b.epoch, b.scores.loss)),
+            Some((5, 0.4))
+        );
     }
 }

@@ -17,13 +17,20 @@ pub enum Reason {
     /// All of them were run.
     Epochs { epochs: u32 },
     /// The validation loss did not improve for `patience` epochs.
-    EarlyStop { patience: u32, best: Option<Best> },
+    EarlyStop {
+        patience: u32,
+        #[serde(default)]
+        min_delta: f64,
+        best: Option<Best>,
+    },
     /// The training loss no longer moves: see [`Converged`].
     Converged { tol: f64, epochs: u32 },
     /// The time that `--time` grants is over.
     Time { limit: Duration },
     /// The accuracy that was asked for is reached.
     TargetAccuracy { target: f64, accuracy: f64 },
+    /// A loss or a weight of this member of a population is no number any more.
+    Diverged { epoch: u32 },
 }
 
 impl Reason {
@@ -35,6 +42,7 @@ impl Reason {
             Reason::Converged { .. } => "converged",
             Reason::Time { .. } => "time",
             Reason::TargetAccuracy { .. } => "target-accuracy",
+            Reason::Diverged { .. } => "diverged",
         }
     }
 }
@@ -45,12 +53,19 @@ impl fmt::Display for Reason {
         match self {
             Reason::Epochs { epochs: 1 } => f.write_str("the one epoch is done"),
             Reason::Epochs { epochs } => write!(f, "all {epochs} epochs are done"),
-            Reason::EarlyStop { patience, best } => {
+            Reason::EarlyStop {
+                patience,
+                min_delta,
+                best,
+            } => {
                 let s = if *patience == 1 { "" } else { "s" };
                 write!(
                     f,
                     "the validation loss has not improved for {patience} epoch{s}"
                 )?;
+                if *min_delta > 0.0 {
+                    write!(f, " by more than {min_delta}")?;
+                }
                 match best {
                     Some(Best { epoch, loss }) => {
                         write!(f, "; the best is {loss:.4}, of epoch {epoch}")
@@ -67,9 +82,13 @@ impl fmt::Display for Reason {
             }
             Reason::TargetAccuracy { target, accuracy } => write!(
                 f,
-                "the accuracy of {:.2}% has reached the target of {:.2}%",
+                "the accuracy of {:.2} % has reached the target of {:.2} %",
                 100.0 * accuracy,
                 100.0 * target
+            ),
+            Reason::Diverged { epoch } => write!(
+                f,
+                "it diverged in epoch {epoch}: its loss or a weight is no number any more"
             ),
         }
     }
@@ -161,6 +180,7 @@ impl EarlyStop {
     pub fn reason(&self) -> Reason {
         Reason::EarlyStop {
             patience: self.patience,
+            min_delta: self.min_delta,
             best: self.best,
         }
     }
@@ -356,7 +376,11 @@ mod tests {
                 "all 5 epochs are done",
             ),
             (
-                Reason::EarlyStop { patience: 5, best },
+                Reason::EarlyStop {
+                    patience: 5,
+                    min_delta: 0.0,
+                    best,
+                },
                 "early-stop",
                 "the validation loss has not improved for 5 epochs; the best is 0.1234, of epoch 7",
             ),
@@ -383,7 +407,7 @@ mod tests {
                     accuracy: 0.9712,
                 },
                 "target-accuracy",
-                "the accuracy of 97.12% has reached the target of 97.00%",
+                "the accuracy of 97.12 % has reached the target of 97.00 %",
             ),
         ] {
             assert_eq!(
