@@ -49,8 +49,16 @@ pub fn draw(comparison: &Comparison) -> Result<Vec<u8>, String> {
     let top = 38.0 + ROW * rows;
     let size = (WIDTH, (top + PANELS) as u32);
     picture(size, |canvas| {
-        canvas.title(comparison.title, f64::from(WIDTH))?;
+        let validated = comparison.runs.iter().any(|run| !run.validation.is_empty());
+        let note = if validated { 290.0 } else { 0.0 };
+        canvas.title(comparison.title, f64::from(WIDTH) - note)?;
         canvas.legend_grid(&names, COLUMNS, (50.0, f64::from(WIDTH)))?;
+        // Beside the title, where no curve runs.
+        if validated {
+            let note = "solid: training   dashed: validation";
+            let at = (f64::from(WIDTH) - 20.0, 20.0);
+            canvas.text(note, at, Type::new(13.0).colour(FAINT).right())?;
+        }
         paint(canvas, comparison, top)
     })
 }
@@ -129,12 +137,7 @@ fn panel(canvas: &Canvas, area: Area, [x, y]: [Axis; 2], lines: &Lines) -> Resul
             }
         }
     }
-    if lines.iter().all(|[_, validation]| validation.is_empty()) {
-        return Ok(());
-    }
-    let note = "solid: training   dashed: validation";
-    let at = (plane.inside.right - 6.0, plane.inside.top + 2.0);
-    canvas.text(note, at, Type::new(13.0).colour(FAINT).right())
+    Ok(())
 }
 
 fn colour(index: usize) -> Rgb {
