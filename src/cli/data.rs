@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::artefacts::check_png;
 use super::ui::{Ui, thousands};
 use crate::data::Targets;
 use crate::data::load::{self, Loaded};
@@ -42,15 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
         quiet: false,
     };
     if let Some(path) = &args.sheet {
-        let png = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("png"));
-        if !png {
-            return Err(Error::Usage(format!(
-                "--sheet {}: the contact sheet is a PNG: name a .png file",
-                path.display()
-            )));
-        }
+        check_png("sheet", path)?;
     }
     // A table's columns are described as they lie in the file, before they are encoded.
     let source = load::read(&args.data, &args.options)?;

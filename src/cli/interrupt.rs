@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ui::err;
 
-/// A flag that the first Ctrl-C sets.
-pub fn flag() -> Arc<AtomicBool> {
+/// A flag that the first Ctrl-C sets; `doing` is what then is said to happen.
+pub fn flag(doing: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = stop.clone();
     let installed = ctrlc::set_handler(move || {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        err("stopping and saving; press Ctrl-C again to quit at once, without saving");
+        err(&format!("{doing}; press Ctrl-C again to quit at once"));
     });
     // Without a handler Ctrl-C ends the program as it does any other: the last checkpoint stays.
     drop(installed);

@@ -56,7 +56,7 @@ impl Bars {
                 .progress_chars("█▉▊▋▌▍▎▏ ")
         };
         let bar = |template: &str| {
-            let bar = all.add(ProgressBar::new(0));
+            let bar = all.add(ProgressBar::new(1));
             bar.set_style(style(template));
             bar
         };
@@ -77,7 +77,7 @@ impl Bars {
 }
 
 impl Live {
-    pub fn new(view: View, folder: RunFolder, board: Option<EventWriter>) -> Live {
+    pub fn new(view: View, folder: RunFolder, board: Option<EventWriter>, state: &State) -> Live {
         let bars = !view.ui.quiet && std::io::stderr().is_terminal();
         Live {
             bars: bars.then(Bars::new),
@@ -85,7 +85,7 @@ impl Live {
             folder,
             board,
             first_step_seen: false,
-            stands_at: String::new(),
+            stands_at: place(state),
             best: None,
         }
     }
@@ -98,7 +98,7 @@ impl Live {
         }
     }
 
-    /// "in epoch 2, after 17 of its 469 steps".
+    /// Where the run stands, in words.
     pub fn stands_at(&self) -> String {
         self.stands_at.clone()
     }
@@ -164,12 +164,13 @@ impl Live {
             Some(name) => format!(" {name}"),
             None => String::new(),
         };
+        let width = self.view.epochs.to_string().len().max(2);
         let val = match &r.val {
             Some(val) => format!("; validation {}", words(val)),
             None => String::new(),
         };
         format!(
-            "epoch {:>2}/{}{who}: training {}{val}, {:.2} s, {} samples/s",
+            "epoch {:>width$}/{}{who}: training {}{val}, {:.2} s, {} samples/s",
             r.epoch,
             self.view.epochs,
             words(&r.train),
@@ -181,7 +182,7 @@ impl Live {
 
 impl Live {
     /// An epoch's numbers as points of TensorBoard's curves.
-    fn to_board(&mut self, r: &EpochRecord) -> Result<()> {
+    fn log_to_board(&mut self, r: &EpochRecord) -> Result<()> {
         let Some(board) = &mut self.board else {
             return Ok(());
         };
@@ -209,6 +210,14 @@ impl Live {
     }
 }
 
+/// "in epoch 2, after 17 of its 469 steps".
+pub fn place(state: &State) -> String {
+    format!(
+        "in epoch {}, after {} of its {} steps",
+        state.epoch, state.step_in_epoch, state.steps_per_epoch
+    )
+}
+
 /// "loss 0.1234, accuracy 96.50 %", or with R².
 pub fn words(scores: &Scores) -> String {
     let mut words = format!("loss {:.4}", scores.loss);
@@ -224,10 +233,7 @@ pub fn words(scores: &Scores) -> String {
 impl Observer for Live {
     fn steps(&mut self, records: &[StepRecord], state: &State) -> Result<()> {
         self.folder.append_steps(records)?;
-        self.stands_at = format!(
-            "in epoch {}, after {} of its {} steps",
-            state.epoch, state.step_in_epoch, state.steps_per_epoch
-        );
+        self.stands_at = place(state);
         if !self.first_step_seen && !records.is_empty() {
             self.first_step_seen = true;
             let seconds = self.view.started.elapsed().as_secs_f64();
@@ -240,9 +246,10 @@ impl Observer for Live {
         Ok(())
     }
 
-    fn epoch(&mut self, records: &[EpochRecord], _: &State) -> Result<()> {
+    fn epoch(&mut self, records: &[EpochRecord], state: &State) -> Result<()> {
         for r in records {
-            if r.epoch.is_multiple_of(self.view.log_every) || r.epoch == self.view.epochs {
+            let last = state.members[r.member].stopped.is_some() || r.epoch == self.view.epochs;
+            if r.epoch.is_multiple_of(self.view.log_every) || last {
                 self.say(&self.line(r));
             }
             if r.is_best && r.member == 0 {
@@ -255,7 +262,7 @@ impl Observer for Live {
                 event.as_object_mut().map(|object| object.remove("member"));
             }
             self.view.ui.event(&event);
-            self.to_board(r)?;
+            self.log_to_board(r)?;
         }
         self.folder.append_epoch(records)
     }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::data::detect::{Kind, detect};
-use crate::data::load::{TableModel, class_places, load, read};
+use crate::data::load::{class_places, load, read};
 use crate::data::options::DataOptions;
 use crate::data::source::Content;
-use crate::data::table;
+use crate::data::table::{self, TableModel};
 use crate::data::{Dataset, ImageShape, Parts, Samples, Targets};
 use crate::executor::Executor;
 use crate::models::file::Model;
@@ -43,6 +43,13 @@ pub fn for_model(model: &Model, source: Option<&str>, train_part: bool) -> Resul
                 )),
                 e => e,
             })?;
+            let same = loaded.data.classes() == info.classes && loaded.table == info.table;
+            if !same {
+                return Err(Error::Data(format!(
+                    "{} is not what the model was trained on any more: its classes or columns differ\nto evaluate on it as it is now, give it another name or path: gpu-train eval MODEL DATA",
+                    info.source
+                )));
+            }
             (loaded.data, Vec::new())
         }
         (false, source) => other(model, source.unwrap_or_default())?,
@@ -119,14 +126,15 @@ fn other(model: &Model, name: &str) -> Result<(Dataset, Vec<String>)> {
         unreachable!("tables went another way");
     };
     let mut targets = source.targets;
-    if let Targets::Classes { labels, names } = &mut targets {
-        if shape == info.input && !info.classes.is_empty() {
-            let places = class_places(&info.classes, names, name)?;
-            labels
-                .iter_mut()
-                .for_each(|label| *label = places[*label as usize]);
-            *names = info.classes.clone();
-        }
+    if let Targets::Classes { labels, names } = &mut targets
+        && shape == info.input
+        && !info.classes.is_empty()
+    {
+        let places = class_places(&info.classes, names, name)?;
+        labels
+            .iter_mut()
+            .for_each(|label| *label = places[*label as usize]);
+        *names = info.classes.clone();
     }
     let n = targets.len() as u32;
     let test: Vec<u32> = source

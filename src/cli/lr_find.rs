@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::artefacts::check_png;
 use super::setup::{Setup, Wanted};
 use super::ui::Ui;
 use super::{interrupt, open};
@@ -57,13 +58,9 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         quiet: false,
     };
     let mut sweep = Sweep::new(args.from, args.to, args.steps)?;
-    if args.train.lr.is_some() || args.train.schedule.is_some() {
-        return Err(Error::Usage(
-            "--lr and --schedule are what lr-find is to find; the range is --from and --to"
-                .to_string(),
-        ));
-    }
-    let stop = interrupt::flag();
+    refuse_idle(&args.train)?;
+    check_png("plot", &args.plot)?;
+    let stop = interrupt::flag("stopping");
     let loaded = load(&args.data, &args.options, false)?;
     let which = args
         .train
@@ -78,6 +75,7 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         source: &args.data,
         typed: &args.train,
         file: &Options::default(),
+        resumes: false,
     };
     let limit = device.as_ref().map(|d| d.largest_buffer());
     let setup = Setup::new(loaded, &wanted, limit)?;
@@ -85,7 +83,8 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         Some(device) => open::gpu(&setup.plan, device)?,
         None => open::cpu(&setup.plan)?,
     };
-    setup.describe(&ui);
+    setup.describe_data(&ui);
+    setup.describe_model(&ui);
     let feed = setup.feed();
     let exec = &mut *backend.exec;
     feed.load(exec)?;
@@ -95,11 +94,12 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
     let train = &setup.loaded.data.parts.train;
     let (batch, capacity) = (exec.plan().train.batch, exec.plan().train.capacity);
     let per_epoch = train.len().div_ceil(batch);
+    let shuffle = !setup.config.no_shuffle;
     let accumulate = setup.config.accumulate as usize;
     let mut step = 0;
     'sweep: while step < rates.len() * accumulate {
         let (epoch, first) = (step / per_epoch, step % per_epoch);
-        let orders = feed::epoch_order(&setup.hyper, epoch as u32 + 1, train, true);
+        let orders = feed::epoch_order(&setup.hyper, epoch as u32 + 1, train, shuffle);
         let updates_before = (epoch * per_epoch.div_ceil(accumulate)) as u64;
         let count = capacity.min(per_epoch - first).min(32);
         let lr = |_: usize, update: u64| rates[(update as usize).min(rates.len() - 1)];
@@ -117,6 +117,7 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         feed.train_segment(exec, &tables)?;
         for slot in 0..count {
             if stop.load(Ordering::Relaxed) {
+                super::ui::err("interrupted: nothing was written");
                 return Err(Error::Interrupted);
             }
             exec.submit(PassKind::Train, slot..slot + 1)?;
@@ -160,13 +161,17 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         e => e,
     })?;
     let seconds = started.elapsed().as_secs_f64();
+    let last = points.last().map_or(args.from, |p| p.lr);
+    let broke_off = match points.len() < rates.len() {
+        true => ", where the loss had grown fourfold,",
+        false => "",
+    };
     ui.result(&format!(
-        "suggested: --lr {:.1e}, where the loss falls fastest; it is lowest at {:.1e}; {} steps from {:e} to {:e} in {seconds:.1} s on {}; plot {}",
+        "suggested: --lr {:.1e}, where the loss falls fastest; around {:.1e} it falls no more; {} steps from {:.1e} to {last:.1e}{broke_off} in {seconds:.1} s on {}; plot {}",
         suggestion.lr,
         suggestion.lowest,
         points.len(),
         args.from,
-        args.to,
         backend.name,
         args.plot.display()
     ));
@@ -178,4 +183,30 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         "plot": args.plot.display().to_string(),
     }));
     Ok(())
+}
+
+/// Options of a training that a sweep has no use for.
+fn refuse_idle(options: &TrainOptions) -> Result<()> {
+    if options.lr.is_some() || options.schedule.is_some() || options.warmup.is_some() {
+        return Err(Error::Usage(
+            "--lr, --schedule and --warmup are what lr-find is to find; the range is --from and --to".to_string(),
+        ));
+    }
+    let idle = [
+        ("epochs", options.epochs.is_some()),
+        ("early-stop", options.early_stop.is_some()),
+        ("min-delta", options.min_delta.is_some()),
+        ("until-converged", options.until_converged.is_some()),
+        ("tol", options.tol.is_some()),
+        ("time", options.time.is_some()),
+        ("target-accuracy", options.target_accuracy.is_some()),
+        ("log-every", options.log_every.is_some()),
+        ("checkpoint-minutes", options.checkpoint_minutes.is_some()),
+    ];
+    match idle.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Error::Usage(format!(
+            "--{name} has no meaning for lr-find, which trains for --steps steps"
+        ))),
+        None => Ok(()),
+    }
 }

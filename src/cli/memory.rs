@@ -49,6 +49,16 @@ pub fn record(spec: &Spec, model: &Sequential) -> Result<Arc<Plan>> {
     }
 }
 
+/// The most bytes that resident samples may take, `limit` being a device's own: a quarter of the
+/// memory that is free, and what 32-bit offsets reach.
+pub fn for_samples(limit: Option<u64>) -> u64 {
+    let free = available().map_or(u64::MAX, |free| free / 4);
+    limit
+        .unwrap_or(u64::MAX)
+        .min(free)
+        .min(u64::from(u32::MAX) * 4)
+}
+
 /// Bytes of memory that are free, where the system tells (Linux).
 fn available() -> Option<u64> {
     kilobytes("/proc/meminfo", "MemAvailable:")

@@ -11,13 +11,16 @@ mod live;
 mod loaded;
 mod lr_find;
 mod memory;
+mod mistakes;
 mod mnist;
 mod open;
 mod outcome;
+mod page;
 mod predict;
 mod recipe;
 mod runs;
 mod setup;
+mod tested;
 mod train;
 mod training;
 mod ui;
@@ -63,12 +66,14 @@ enum Command {
     #[command(after_help = training::notation())]
     Train(Box<train::Args>),
     /// Run a recipe: a ready configuration with a known result
+    #[command(after_help = training::notation())]
     Run(Box<recipe::RunRecipe>),
     /// List the recipes
     Recipes(recipe::ListRecipes),
     /// Show what is understood of a data source, before any training
     Data(Box<data::Args>),
     /// Sweep the learning rate, plot the loss over it, and suggest a value
+    #[command(after_help = training::notation())]
     LrFind(Box<lr_find::Args>),
     /// List the run folders in a sortable table
     Runs(runs::ListArgs),
@@ -114,7 +119,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() => {
-            ui::err(&brief(&e));
+            let message = brief(&e);
+            ui::err(&message);
+            if std::env::args_os().any(|arg| arg == "--json") {
+                let message = message.lines().next().unwrap_or_default();
+                let message = message.trim_start_matches("error: ");
+                ui::out(
+                    &serde_json::json!({"event": "error", "message": message, "exit_code": 2})
+                        .to_string(),
+                );
+            }
             return ExitCode::from(2);
         }
         Err(help) => {
@@ -178,9 +192,23 @@ fn brief(e: &clap::Error) -> String {
         .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|p| !p.is_empty() && !p.starts_with("Usage:"))
         .filter(|p| !p.starts_with("For more information"))
+        .filter(|p| !p.starts_with("tip: to pass"))
         .collect();
+    let plain = [
+        ("invalid float literal", "that is no number"),
+        ("invalid digit found in string", "that is no whole number"),
+        (
+            "number too large to fit in target type",
+            "that is too large a number",
+        ),
+    ];
+    let message = plain
+        .iter()
+        .fold(paragraphs.join("; "), |text, (from, to)| {
+            text.replace(from, to)
+        });
     format!(
         "{}\nsee `gpu-train --help`, or `--help` behind a command",
-        paragraphs.join("; ")
+        message
     )
 }

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::artefacts::{self, Tested};
+use super::artefacts;
 use super::live::words;
 use super::open::Backend;
 use super::setup::Setup;
+use super::tested::{Report, Run, Tested};
 use super::ui::{Ui, err};
 use crate::models::file::encode;
 use crate::report::tensorboard::EventWriter;
@@ -61,11 +62,12 @@ impl Done<'_> {
     fn chosen(&self) -> usize {
         let loss = |ix: &usize| {
             let member = &self.state.members[*ix];
-            let scores = match (&member.early, &member.best) {
-                (Some(_), Some(best)) => Some(best.scores),
-                _ => member.last,
-            };
-            scores.map_or(f64::INFINITY, |scores| scores.loss)
+            match (&member.stopped, member.ends_with()) {
+                (Some(Reason::Diverged { .. }), _) | (_, None) => f64::INFINITY,
+                // It is what was asked for.
+                (Some(Reason::TargetAccuracy { .. }), _) => f64::NEG_INFINITY,
+                (_, Some(scores)) => scores.loss,
+            }
         };
         (0..self.state.members.len())
             .min_by(|a, b| loss(a).total_cmp(&loss(b)))
@@ -106,7 +108,7 @@ impl Done<'_> {
         let setup = self.setup;
         let arenas = train::finish(&mut *self.backend.exec, &self.state, self.best.as_deref())?;
         let chosen = self.chosen();
-        let tests = self.test()?;
+        let tests = self.test(chosen)?;
         self.say_why_it_stopped();
         self.write_models(&arenas, chosen)?;
         self.folder.flush()?;
@@ -117,7 +119,7 @@ impl Done<'_> {
             Some(_) => Some(self.tested(chosen)?),
             None => None,
         };
-        artefacts::write(&artefacts::Run {
+        artefacts::write(&Run {
             folder: &self.folder,
             setup,
             state: &self.state,
@@ -129,25 +131,36 @@ impl Done<'_> {
         if let Some(board) = &mut self.board {
             artefacts::to_board(board, &self.folder, &result)?;
         }
-        self.say_result(chosen, tests.as_deref(), &result);
+        self.say_result(chosen, tests.as_deref(), &result, tested.as_ref());
         self.check_target()
     }
 
     /// Every member's scores over the test part.
-    fn test(&mut self) -> Result<Option<Vec<Scores>>> {
+    fn test(&mut self, chosen: usize) -> Result<Option<Vec<Scores>>> {
         let data = &self.setup.loaded.data;
         if data.parts.test.is_empty() {
             return Ok(None);
         }
         let evaluated = evaluate(&mut *self.backend.exec, self.feed, &data.parts.test)?;
-        if evaluated.iter().any(|e| !e.loss.is_finite()) {
+        if !evaluated[chosen].loss.is_finite() {
             return Err(Error::Check(format!(
                 "the test loss is no number: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt; the log is in {}",
                 self.run()
             )));
         }
         let of = |e: &train::Evaluation| test_scores(data, self.setup.loaded.target, e);
-        Ok(Some(evaluated.iter().map(of).collect()))
+        let mut scores: Vec<Scores> = evaluated.iter().map(of).collect();
+        if data.is_regression() {
+            // The kernels' sums are of standardised values in 32 bits; the report's errors, which
+            // `eval` gives too, are of the values themselves.
+            let all = predictions(&mut *self.backend.exec, self.feed, &data.parts.test)?;
+            for (scores, outputs) in scores.iter_mut().zip(all) {
+                if let Report::Values(report) = Tested::new(self.setup, outputs).report {
+                    (scores.mse, scores.r2) = (Some(report.mse), report.r2);
+                }
+            }
+        }
+        Ok(Some(scores))
     }
 
     /// The chosen member's predictions of the test part.
@@ -164,18 +177,16 @@ impl Done<'_> {
                 continue;
             };
             let usual = matches!(reason, Reason::Epochs { .. });
-            if usual && member.early.is_none() {
+            if usual && member.restores().is_none() {
                 continue;
             }
             let who = match self.setup.is_population() {
                 true => format!("{} ", self.setup.member_name(ix)),
                 false => String::new(),
             };
-            let restored = match (&member.early, &member.best) {
-                (Some(_), Some(best)) => {
-                    format!("; the weights are those of epoch {}", best.epoch)
-                }
-                _ => String::new(),
+            let restored = match member.restores() {
+                Some(best) => format!("; the weights are those of epoch {}", best.epoch),
+                None => String::new(),
             };
             self.ui.say(&format!("{who}stopped: {reason}{restored}"));
         }
@@ -185,7 +196,15 @@ impl Done<'_> {
         let reason = self.state.members[chosen].stopped.as_ref();
         RunResult {
             test,
-            epochs: self.state.epochs_done(),
+            val: match self.setup.loaded.data.parts.val.is_empty() {
+                true => None,
+                false => self.state.members[chosen].ends_with(),
+            },
+            member: self
+                .setup
+                .is_population()
+                .then(|| self.setup.member_name(chosen)),
+            epochs: self.state.members[chosen].epochs,
             train_seconds: self.state.seconds,
             stopped: reason.map_or("", Reason::code).to_string(),
             parameters: self.setup.plan.n_parameters(),
@@ -193,18 +212,33 @@ impl Done<'_> {
         }
     }
 
-    fn say_result(&self, chosen: usize, tests: Option<&[Scores]>, result: &RunResult) {
+    fn say_result(
+        &self,
+        chosen: usize,
+        tests: Option<&[Scores]>,
+        result: &RunResult,
+        tested: Option<&Tested>,
+    ) {
+        let values = match tested.map(|t| &t.report) {
+            Some(Report::Values(values)) => Some(values),
+            _ => None,
+        };
         let run = self.run();
         if let (Some(tests), true) = (tests, self.setup.is_population()) {
             for (ix, scores) in tests.iter().enumerate() {
-                let mark = if ix == chosen {
-                    ", the best: model.safetensors"
-                } else {
-                    ""
+                let by = match self.setup.loaded.data.parts.val.is_empty() {
+                    true => "training",
+                    false => "validation",
+                };
+                let mark = match ix == chosen {
+                    true => format!(", the best by {by} loss: model.safetensors"),
+                    false => String::new(),
                 };
                 let name = self.setup.member_name(ix);
-                self.ui
-                    .say(&format!("{name}: test {}{mark}", words(scores)));
+                self.ui.say(&match self.state.members[ix].has_diverged() {
+                    true => format!("{name}: diverged"),
+                    false => format!("{name}: test {}{mark}", words(scores)),
+                });
             }
         }
         let seconds = result.train_seconds;
@@ -214,17 +248,18 @@ impl Done<'_> {
         );
         self.ui.result(&match &result.test {
             None => format!("no test part; {after}"),
-            Some(test) => match (test.accuracy, test.r2, test.mse) {
+            Some(test) => match (test.accuracy, test.r2, values) {
                 (Some(accuracy), ..) => format!(
                     "test accuracy {:.2} %, test loss {:.4}, {after}",
                     accuracy * 100.0,
                     test.loss
                 ),
-                (None, r2, mse) => format!(
-                    "test R² {:.4}, test RMSE {:.4}, {after}",
-                    r2.unwrap_or(f64::NAN),
-                    mse.unwrap_or(f64::NAN).sqrt()
-                ),
+                (None, r2, _) => {
+                    let errors = values.map_or_else(String::new, |v| {
+                        format!(", RMSE {:.4}, MAE {:.4}", v.rmse, v.mae)
+                    });
+                    format!("test R² {:.4}{errors}, {after}", r2.unwrap_or(f64::NAN))
+                }
             },
         });
         let mut event = json!({
@@ -249,6 +284,10 @@ impl Done<'_> {
         if let Some(test) = &result.test {
             named(&mut event, test);
         }
+        if let Some(values) = values {
+            event["test_mae"] = values.mae.into();
+            event["test_rmse"] = values.rmse.into();
+        }
         if let (Some(tests), true) = (tests, self.setup.is_population()) {
             event["best_member"] = chosen.into();
             event["members"] = tests
@@ -256,7 +295,9 @@ impl Done<'_> {
                 .enumerate()
                 .map(|(ix, scores)| {
                     let mut member = json!({"member": ix, "name": self.setup.member_name(ix)});
-                    named(&mut member, scores);
+                    if !self.state.members[ix].has_diverged() {
+                        named(&mut member, scores);
+                    }
                     if let Some(reason) = &self.state.members[ix].stopped {
                         member["stopped"] = reason.code().into();
                     }

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::ui::{Ui, err};
 use super::{loaded, memory, open};
-use crate::data::load::TableModel;
+use crate::data::table::{self, TableModel};
 use crate::data::{Dataset, ImageShape, Parts, Samples, Targets};
-use crate::data::{folder, picture, table};
+use crate::data::{folder, picture};
 use crate::files::write_whole;
 use crate::models::file::Model;
 use crate::plan::Loss;
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
         quiet: false,
     };
     if let Some(path) = &args.out {
-        refuse_overwriting(path)?;
+        refuse_overwriting(path, &args.files)?;
     }
     let model = Model::read(&args.model)?;
     let (inputs, unreadable) = read_inputs(&ui, &model, &args.files)?;
@@ -193,8 +193,17 @@ fn summary(mut unreadable: Vec<Error>, files: usize) -> Error {
     Error::Data(format!("{count} of {files} files could not be read"))
 }
 
-/// `--out` may replace an earlier table, and nothing else: not a picture, not a model.
-fn refuse_overwriting(path: &Path) -> Result<()> {
+/// `--out` may replace an earlier table, and nothing else: not a picture, not a model, not what is to
+/// be read.
+fn refuse_overwriting(path: &Path, inputs: &[String]) -> Result<()> {
+    let place = path.canonicalize().ok();
+    let is_out = |input: &&String| place.is_some() && Path::new(input).canonicalize().ok() == place;
+    if let Some(input) = inputs.iter().find(is_out) {
+        return Err(Error::Usage(format!(
+            "--out {}: that is the input {input}; choose another name",
+            path.display()
+        )));
+    }
     let is_table = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
@@ -290,7 +299,7 @@ fn rows(ui: &Ui, inputs: &mut Inputs, model: &Model, file: &str) -> Result<()> {
     }
     inputs.floats.extend(matrix);
     for row in 0..n {
-        inputs.names.push(format!("{file}:{}", row + 1));
+        inputs.names.push(format!("{file} row {}", row + 1));
         inputs.notes.push(Vec::new());
         inputs.truths.push(None);
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::artefacts::check_png;
 use super::ui::Ui;
 use crate::files::write_whole;
 use crate::report::compare::{self as chart, Series};
@@ -62,14 +63,20 @@ impl Row {
     }
 
     fn validation(&self) -> Option<f64> {
-        let best = (0..self.history.members()).filter_map(|m| self.history.best(m)?.val?.quality());
-        best.reduce(f64::max)
+        match &self.history.result {
+            Some(result) => result.val?.quality(),
+            None => self.history.best(0)?.val?.quality(),
+        }
     }
 
     fn seconds(&self) -> f64 {
         match &self.history.result {
             Some(result) => result.train_seconds,
-            None => self.history.epochs.iter().map(|line| line.seconds).sum(),
+            None => self
+                .history
+                .epochs
+                .iter()
+                .fold(0.0, |all, line| all + line.seconds),
         }
     }
 
@@ -88,6 +95,10 @@ pub fn list(args: &ListArgs) -> Result<()> {
         json: args.json,
         quiet: false,
     };
+    if !args.dir.exists() && args.dir == Path::new("runs") {
+        ui.say("no runs here yet: `gpu-train mnist` makes the first, in runs/mnist-1");
+        return Ok(());
+    }
     let entries = std::fs::read_dir(&args.dir).map_err(|e| Error::io(&args.dir, "read", e))?;
     let mut folders: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -142,6 +153,8 @@ fn sort(rows: &mut [Row], by: &str) -> Result<()> {
                 "epochs",
                 "loss",
                 "quality",
+                "accuracy",
+                "r2",
                 "validation",
                 "seconds",
                 "parameters",
@@ -208,7 +221,7 @@ fn print(ui: &Ui, rows: &[Row]) {
             } else {
                 "several"
             },
-            c.lr,
+            rate(c.lr),
             row.epochs(),
             share(row.validation(), percent),
             share(row.quality(), percent),
@@ -238,8 +251,16 @@ fn print(ui: &Ui, rows: &[Row]) {
 
 fn model(history: &History) -> String {
     match history.config.model.as_str() {
-        "" => "softmax".to_string(),
+        "" => "no hidden layer".to_string(),
         model => model.to_string(),
+    }
+}
+
+/// A learning rate that fits its column.
+fn rate(lr: f64) -> String {
+    match lr {
+        1e-6..1e6 => lr.to_string(),
+        _ => format!("{lr:e}"),
     }
 }
 
@@ -326,6 +347,7 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
         json: args.json,
         quiet: false,
     };
+    check_png("out", &args.out)?;
     let histories: Result<Vec<History>> = args.runs.iter().map(|run| History::read(run)).collect();
     let histories = histories?;
     let first = metric(&histories[0]);
@@ -336,7 +358,6 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
             other.path.display()
         )));
     }
-    refuse_overwriting(&args.out)?;
     let mut all = Vec::new();
     for history in &histories {
         all.extend(lines(history, &history.name()));
@@ -352,18 +373,5 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
         .collect();
     print(&ui, &rows);
     ui.say(&format!("curves: {}", args.out.display()));
-    Ok(())
-}
-
-fn refuse_overwriting(path: &Path) -> Result<()> {
-    let is_png = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("png"));
-    if !is_png {
-        return Err(Error::Usage(format!(
-            "--out {}: the comparison is a PNG: name a .png file",
-            path.display()
-        )));
-    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::memory;
 use super::ui::{Ui, thousands};
@@ -14,7 +15,7 @@ use crate::train::class_weights::ClassWeights;
 use crate::train::compare::Start;
 use crate::train::config::{Facts, TrainOptions};
 use crate::train::feed::{self, Feed, Residence, Sizing};
-use crate::train::file::{self, member_name};
+use crate::train::file::{self, member_name, whom};
 use crate::train::schedule::Planned;
 use crate::train::score::Score;
 use crate::train::{Config, Job, State};
@@ -48,6 +49,8 @@ pub struct Wanted<'a> {
     pub source: &'a str,
     pub typed: &'a TrainOptions,
     pub file: &'a file::Options,
+    /// The weights come from a checkpoint: those of `--init` are not looked for.
+    pub resumes: bool,
 }
 
 impl Setup {
@@ -63,6 +66,7 @@ impl Setup {
         let weights: ClassWeights = config.class_weights.parse()?;
         let counts = data.counts(&data.parts.train);
         let class_weights = weights.resolve(&counts)?.unwrap_or_default();
+        let limit = memory::for_samples(limit);
         let residence = residence(feed::bytes(data), config.data_memory(), limit);
         let any = |f: fn(&Config) -> bool| members.iter().any(f);
         let mut spec = feed::spec(
@@ -84,8 +88,8 @@ impl Setup {
         let schedules: Result<Vec<Planned>> =
             members.iter().map(|c| c.planned(facts.n_train)).collect();
         let pretrained = match &config.init {
-            Some(path) => Some(pretrained::read(Path::new(path))?),
-            None => None,
+            Some(path) if !wanted.resumes => Some(pretrained::read(Path::new(path))?),
+            _ => None,
         };
         let taken = match &pretrained {
             Some(tensors) => {
@@ -172,7 +176,8 @@ impl Setup {
             ema: config.ema,
             time: config.time(),
             target_accuracy: config.target_accuracy,
-            checkpoint_every: std::time::Duration::from_secs_f64(config.checkpoint_minutes * 60.0),
+            checkpoint_every: Duration::try_from_secs_f64(config.checkpoint_minutes * 60.0)
+                .unwrap_or(Duration::MAX),
             stop,
         }
     }
@@ -231,8 +236,9 @@ impl Setup {
         let all = feed::bytes(&self.loaded.data) as f64 / 1e6;
         match self.residence {
             Residence::Whole => format!("resident on the device, {all:.1} MB"),
-            Residence::Streamed(window) => {
-                let window = window as f64 / 1e6;
+            Residence::Streamed(_) => {
+                // One batch at least, however little was asked for.
+                let window = self.plan.buffer(self.plan.pixels).len as f64 * 4.0 / 1e6;
                 format!(
                     "streamed ahead of the steps through a window of {window:.1} MB ({all:.1} MB in all)"
                 )
@@ -240,9 +246,9 @@ impl Setup {
         }
     }
 
-    /// What is known before the first step.
-    pub fn describe(&self, ui: &Ui) {
-        let (loaded, config) = (&self.loaded, &self.config);
+    /// The data, the split, and what was noted of them.
+    pub fn describe_data(&self, ui: &Ui) {
+        let loaded = &self.loaded;
         let (data, parts) = (&loaded.data, &loaded.data.parts);
         let count = |part: &[u32]| thousands(part.len() as f64);
         let val = match parts.val.len() {
@@ -251,7 +257,7 @@ impl Setup {
         };
         let what = match &data.targets {
             crate::data::Targets::Classes { names, .. } => format!("{} classes", names.len()),
-            crate::data::Targets::Values { name, .. } => format!("a value, {name}"),
+            crate::data::Targets::Values { name, .. } => format!("predicting the value {name}"),
         };
         ui.say(&format!(
             "{}: {} training{val} and {} test samples of {}, {what}; {}",
@@ -264,6 +270,12 @@ impl Setup {
         for note in &loaded.notes {
             ui.say(&format!("  {note}"));
         }
+    }
+
+    /// What is known before the first step.
+    pub fn describe(&self, ui: &Ui) {
+        let config = &self.config;
+        self.describe_data(ui);
         self.describe_model(ui);
         let epochs = if config.epochs == 1 { "" } else { "s" };
         let members = match self.members.len() {
@@ -296,15 +308,16 @@ impl Setup {
                 .filter(|(key, _)| *key != "name")
                 .map(|(key, value)| format!("{key} {value}"))
                 .collect();
-            ui.say(&format!(
-                "  member {}: {}",
-                self.member_name(ix),
-                said.join(", ")
-            ));
+            let said = match said.is_empty() {
+                true => "as above".to_string(),
+                false => said.join(", "),
+            };
+            ui.say(&format!("  {}: {said}", self.member_name(ix)));
         }
     }
 
-    fn describe_model(&self, ui: &Ui) {
+    /// Layers, shapes, parameters, memory.
+    pub fn describe_model(&self, ui: &Ui) {
         let data = &self.loaded.data;
         ui.say(&format!(
             "{:<8} {:<34} {:>9} {:>12}",
@@ -356,7 +369,7 @@ impl Setup {
             ),
             ("clip norm", config.clip_norm),
             ("max norm", config.max_norm),
-            ("average of weights", config.ema),
+            ("a moving average of the weights, decay", config.ema),
         ]
         .iter()
         .filter(|(_, value)| *value != 0.0)
@@ -369,7 +382,7 @@ impl Setup {
         };
         add(
             config.accumulate > 1,
-            format!("{} batches an update", config.accumulate),
+            format!("updates of {} batches", config.accumulate),
         );
         add(config.warmup != "0", format!("warm-up {}", config.warmup));
         add(
@@ -381,21 +394,20 @@ impl Setup {
             format!("initializer {}", config.initializer),
         );
         add(config.no_shuffle, "no shuffle".to_string());
-        if let Some(frozen) = &config.freeze {
-            add(true, format!("layers {frozen} frozen"));
-        }
+        let frozen = config.frozen();
+        add(!frozen.is_empty(), format!("frozen: {}", frozen.join(", ")));
         if let Some(patience) = config.early_stop {
-            add(true, format!("early stopping after {patience} epochs"));
+            add(true, format!("early stopping, patience {patience}"));
         }
         if let Some(time) = &config.time {
-            add(true, format!("at most {time}"));
+            add(true, format!("at most {time} of training"));
         }
         if let Some(target) = config.target_accuracy {
-            add(true, format!("until validation accuracy {target}"));
+            add(true, format!("a target of validation accuracy {target}"));
         }
         add(
             config.until_converged,
-            format!("until converged (tol {:?})", config.tol),
+            format!("a stop at convergence (tol {:?})", config.tol),
         );
         extras
     }
@@ -414,8 +426,7 @@ fn facts<'a>(loaded: &Loaded, source: &'a str) -> Facts<'a> {
 }
 
 /// Whether the samples lie on the device as a whole, or pass through a window.
-fn residence(bytes: u64, wanted: Option<u64>, limit: Option<u64>) -> Residence {
-    let limit = limit.unwrap_or(u64::MAX);
+fn residence(bytes: u64, wanted: Option<u64>, limit: u64) -> Residence {
     match wanted {
         Some(wanted) if bytes > wanted => Residence::Streamed(wanted.min(limit)),
         _ if bytes > limit => Residence::Streamed(WINDOW.min(limit)),
@@ -423,8 +434,8 @@ fn residence(bytes: u64, wanted: Option<u64>, limit: Option<u64>) -> Residence {
     }
 }
 
-/// Refuses to go on with a run under another configuration, naming the first difference.
-pub fn check_resumed(was: &Config, now: &Config, horizon: bool) -> Result<()> {
+/// Refuses to go on with a run under another configuration, naming every difference.
+pub fn check_resumed(was: &Config, now: &Config) -> Result<()> {
     // What may change without changing a bit of what was trained so far.
     const FREE: [&str; 5] = [
         "epochs",
@@ -434,37 +445,44 @@ pub fn check_resumed(was: &Config, now: &Config, horizon: bool) -> Result<()> {
         "data-memory",
     ];
     let table = |config: &Config| toml::Table::try_from(config).expect("a configuration is plain");
-    let (was_table, now_table) = (table(was), table(now));
-    let keys: std::collections::BTreeSet<&String> =
-        was_table.keys().chain(now_table.keys()).collect();
-    for key in keys {
-        let (a, b) = (was_table.get(key), now_table.get(key));
-        if a != b && !FREE.contains(&key.as_str()) {
-            let word = |value: Option<&toml::Value>| match value {
-                Some(value) => value.to_string(),
-                None => "unset".to_string(),
-            };
-            return Err(Error::Usage(format!(
-                "--resume: {key} is {} in the run and {} now; a resumed run goes on as it began: start a new one for another {key}",
-                word(a),
-                word(b)
-            )));
-        }
+    let (was, now) = (table(was), table(now));
+    let mut keys: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    keys.retain(|key| !FREE.contains(&key.as_str()) && was.get(*key) != now.get(*key));
+    if keys.is_empty() {
+        return Ok(());
     }
-    if horizon && was.epochs != now.epochs {
-        return Err(Error::Usage(format!(
-            "--resume: the schedule {}{} was planned over {} epochs and cannot become one over {}; constant, step, exponential and plateau can",
-            was.schedule,
-            if was.warmup.ends_with('%') {
-                " with a warm-up in %"
-            } else {
-                ""
-            },
-            was.epochs,
-            now.epochs
-        )));
-    }
-    Ok(())
+    let word = |value: Option<&toml::Value>| value.map_or("unset".to_string(), |v| v.to_string());
+    let difference = |key: &&String| {
+        let (was, now) = (word(was.get(*key)), word(now.get(*key)));
+        format!("{key} is {was} in the run and {now} now")
+    };
+    let differences: Vec<String> = keys.iter().map(difference).collect();
+    Err(Error::Usage(format!(
+        "--resume: {}; a resumed run goes on as it began: start a new one for anything else",
+        differences.join(", ")
+    )))
+}
+
+/// Refuses another number of epochs where a rate depends on it.
+pub fn check_horizon(was: u32, setup: &Setup) -> Result<()> {
+    let now = setup.config.epochs;
+    let planned = setup.schedules.iter().position(|s| s.has_horizon());
+    let Some(member) = planned.filter(|_| was != now) else {
+        return Ok(());
+    };
+    let config = &setup.members[member];
+    let who = match setup.is_population() {
+        true => format!(" of {}", whom(member, &setup.config.member[member])),
+        false => String::new(),
+    };
+    let warmup = match config.warmup.ends_with('%') {
+        true => " with a warm-up in %",
+        false => "",
+    };
+    Err(Error::Usage(format!(
+        "--resume: the schedule {}{warmup}{who} was planned over {was} epochs and cannot become one over {now}; constant, step, exponential and plateau can",
+        config.schedule
+    )))
 }
 
 #[cfg(test)]
@@ -473,13 +491,13 @@ mod tests {
 
     #[test]
     fn a_data_set_larger_than_the_limit_is_streamed() {
-        assert_eq!(residence(100, None, None), Residence::Whole);
-        assert_eq!(residence(100, Some(100), Some(100)), Residence::Whole);
-        assert_eq!(residence(200, None, Some(100)), Residence::Streamed(100));
+        assert_eq!(residence(100, None, u64::MAX), Residence::Whole);
+        assert_eq!(residence(100, Some(100), 100), Residence::Whole);
+        assert_eq!(residence(200, None, 100), Residence::Streamed(100));
         assert_eq!(
-            residence(1 << 40, None, Some(1 << 30)),
+            residence(1 << 40, None, 1 << 30),
             Residence::Streamed(WINDOW)
         );
-        assert_eq!(residence(200, Some(50), Some(100)), Residence::Streamed(50));
+        assert_eq!(residence(200, Some(50), 100), Residence::Streamed(50));
     }
 }

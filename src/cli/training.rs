@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::live::{Live, View};
+use super::live::{self, Live, View};
 use super::open::{self, Backend, Opened};
 use super::outcome;
-use super::setup::{Setup, Wanted, check_resumed};
-use super::ui::{Ui, out};
+use super::setup::{Setup, Wanted, check_horizon, check_resumed};
+use super::ui::{Ui, err, out};
 use super::{compare, interrupt};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::load::{Loaded, load};
@@ -20,8 +20,10 @@ use crate::models::preset_list;
 use crate::plan::Plan;
 use crate::report::tensorboard::EventWriter;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::config::{TrainOptions, needs_validation};
+use crate::train::config::{Config, TrainOptions, needs_validation};
 use crate::train::file::{self, Options};
+use crate::train::history::History;
+use crate::train::options::overlay;
 use crate::train::run_folder::{Reserved, RunFolder, reserve};
 use crate::train::{self, State, feed};
 use crate::{Error, Result};
@@ -120,14 +122,15 @@ pub fn run(request: Request) -> Result<()> {
             if dropped.len() == 1 { "is" } else { "are" }
         ));
     }
+    file::refuse_overridden(&args.train, &file.member)?;
     if args.dump_plan {
         return dump_plan(&setup(&request, loaded(&request)?, None)?.plan);
     }
-    let checkpoint = match &args.resume {
-        Some(run) => checkpoint(run, &ui)?,
+    let resumed = match &args.resume {
+        Some(run) => Some(Resumed::read(run, &ui)?),
         None => None,
     };
-    let stop = interrupt::flag();
+    let stop = interrupt::flag("stopping, after saving what there is");
     let typed = args.train.device.clone();
     let which = typed.or(file.train.device.clone());
     let which = which.unwrap_or_else(|| "auto".to_string());
@@ -141,6 +144,10 @@ pub fn run(request: Request) -> Result<()> {
         (data, opened)
     });
     let (data, opened) = (data?, opened?);
+    let fingerprint = Fingerprint::of(&data.data);
+    if let Some(resumed) = &resumed {
+        resumed.check_data(&request.source, &data, &fingerprint)?;
+    }
     let device = match &opened {
         Opened::Gpu(device) | Opened::Auto(Ok(device)) => Some(device.clone()),
         _ => None,
@@ -152,15 +159,24 @@ pub fn run(request: Request) -> Result<()> {
         None => Place::New(reserve(args.out.as_deref(), &setup.loaded.data.name)?),
     };
     setup.describe(&ui);
-    let backend = choose(&ui, &setup, opened, &stop).inspect_err(|_| place.release())?;
+    let backend = choose(&ui, &setup, opened, &stop).inspect_err(|e| {
+        place.release();
+        if matches!(e, Error::Interrupted) {
+            err("interrupted before the first step: nothing was written");
+        }
+    })?;
     setup.config.device = backend.device.clone();
+    if let Some(resumed) = &resumed {
+        resumed.check(&setup)?;
+    }
     let run = Run {
         request: &request,
         setup: &setup,
+        fingerprint,
         ui,
         stop: &stop,
     };
-    let backend = run.train(backend, place, checkpoint)?;
+    let backend = run.train(backend, place, resumed.and_then(|r| r.checkpoint))?;
     if (args.compare || request.compares) && !args.no_compare {
         compare::after_training(&ui, &setup, backend, device, &stop)?;
     }
@@ -182,19 +198,22 @@ impl Place {
 }
 
 fn loaded(request: &Request) -> Result<Loaded> {
-    let data = file::overlay(&request.args.data, &request.file.data);
+    let (typed, mut under) = (&request.args.data, request.file.data.clone());
+    // The one makes the other of no use, which a file states all the same.
+    if typed.test.is_some() {
+        under.test_split = None;
+    }
+    if typed.test_split.is_some() {
+        under.test = None;
+    }
+    let data = overlay(typed, &under);
     let train = request.args.train.over(&request.file.train);
-    // A member's own early stopping needs a validation part as the population's does.
-    let by_member = request
-        .file
-        .member
-        .iter()
-        .any(|m| m.contains_key("early-stop"));
-    load(
-        &request.source,
-        &data,
-        by_member || needs_validation(&train),
-    )
+    // Members are told apart by their validation loss.
+    let mut validates = needs_validation(&train) || request.file.member.len() > 1;
+    for member in file::members(&request.file.member)? {
+        validates |= needs_validation(&member);
+    }
+    load(&request.source, &data, validates)
 }
 
 fn setup(request: &Request, data: Loaded, limit: Option<u64>) -> Result<Setup> {
@@ -202,21 +221,84 @@ fn setup(request: &Request, data: Loaded, limit: Option<u64>) -> Result<Setup> {
         source: &request.source,
         typed: &request.args.train,
         file: &request.file,
+        resumes: request
+            .args
+            .resume
+            .as_ref()
+            .is_some_and(|run| run.join("checkpoint").is_file()),
     };
     Setup::new(data, &wanted, limit)
 }
 
-/// The checkpoint of the run to resume; none where it was ended before the first.
-fn checkpoint(run: &Path, ui: &Ui) -> Result<Option<Checkpoint>> {
-    let path = run.join("checkpoint");
-    if path.is_file() {
-        return Checkpoint::read(&path).map(Some);
+/// The run to resume, as far as it came.
+struct Resumed {
+    config: Config,
+    /// None where it was ended before the first.
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Resumed {
+    fn read(run: &Path, ui: &Ui) -> Result<Resumed> {
+        let path = run.join("checkpoint");
+        if path.is_file() {
+            let checkpoint = Checkpoint::read(&path)?;
+            return Ok(Resumed {
+                config: checkpoint.position.config.clone(),
+                checkpoint: Some(checkpoint),
+            });
+        }
+        if run.join("model.safetensors").exists() || run.join("result.json").exists() {
+            return Err(Error::Data(format!(
+                "{} has come to its end and its checkpoint is gone: it cannot go on; start from its weights with --init {0}",
+                run.display()
+            )));
+        }
+        ui.say(&format!(
+            "{} has no checkpoint yet: the run starts from its beginning",
+            run.display()
+        ));
+        Ok(Resumed {
+            config: History::read(run)?.config,
+            checkpoint: None,
+        })
     }
-    ui.say(&format!(
-        "{} has no checkpoint yet: the run starts from its beginning",
-        run.display()
-    ));
-    Ok(None)
+
+    /// Refuses other data, before anything is made of them.
+    fn check_data(&self, source: &str, now: &Loaded, fingerprint: &Fingerprint) -> Result<()> {
+        let asked = Config {
+            source: source.to_string(),
+            data: now.options.clone(),
+            ..self.config.clone()
+        };
+        check_resumed(&self.config, &asked)?;
+        let was = self.checkpoint.as_ref().map(|c| &c.position.data);
+        match was.and_then(|was| was.difference(fingerprint)) {
+            None => Ok(()),
+            Some(what) => Err(Error::Data(format!(
+                "--resume: the data of {source} are not what the run was trained on: {what}"
+            ))),
+        }
+    }
+
+    /// Refuses a configuration under which the run would have been another from its start.
+    fn check(&self, setup: &Setup) -> Result<()> {
+        check_resumed(&self.config, &setup.config)?;
+        check_horizon(self.config.epochs, setup)?;
+        let begun = match &self.checkpoint {
+            None => 0,
+            Some(checkpoint) => {
+                let state = &checkpoint.position.state;
+                state.epochs_done() + u32::from(state.step_in_epoch > 0)
+            }
+        };
+        if setup.config.epochs < begun {
+            return Err(Error::Usage(format!(
+                "--resume: the run is in epoch {begun} already and cannot end after {}: start a new one for fewer epochs",
+                setup.config.epochs
+            )));
+        }
+        Ok(())
+    }
 }
 
 fn choose(ui: &Ui, setup: &Setup, opened: Opened, stop: &AtomicBool) -> Result<Backend> {
@@ -253,6 +335,7 @@ fn dump_plan(plan: &Plan) -> Result<()> {
 struct Run<'a> {
     request: &'a Request,
     setup: &'a Setup,
+    fingerprint: Fingerprint,
     ui: Ui,
     stop: &'a AtomicBool,
 }
@@ -266,10 +349,6 @@ impl Run<'_> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Backend> {
         let (setup, ui) = (self.setup, self.ui);
-        let fingerprint = Fingerprint::of(&setup.loaded.data);
-        if let Some(checkpoint) = &checkpoint {
-            self.check(checkpoint, &fingerprint)?;
-        }
         let feed = setup.feed();
         let exec = &mut *backend.exec;
         feed.load(exec)?;
@@ -284,7 +363,7 @@ impl Run<'_> {
             }
             (Place::Old(path), None) | (Place::New(Reserved { path, .. }), _) => {
                 train::start_from(exec, setup.initial())?;
-                let folder = RunFolder::create(path, &setup.config, fingerprint)?;
+                let folder = RunFolder::create(path, &setup.config, self.fingerprint.clone())?;
                 (setup.state()?, None, folder)
             }
         };
@@ -301,15 +380,18 @@ impl Run<'_> {
             "config": setup.config,
         }));
         if resumed_at > 0 || state.step_in_epoch > 0 {
-            ui.say(&format!(
-                "resumed in epoch {}, after {} of its {} steps",
-                state.epoch, state.step_in_epoch, state.steps_per_epoch
-            ));
+            ui.say(&match state.epoch > setup.config.epochs {
+                true => format!(
+                    "all {} epochs are done already; --epochs N goes on",
+                    setup.config.epochs
+                ),
+                false => format!("resumed {}", live::place(&state)),
+            });
         }
         let job = setup.job(&feed, self.stop);
         let mut live = {
             let board = self.board(folder.path(), &state)?;
-            Live::new(self.view(), folder, board)
+            Live::new(self.view(), folder, board, &state)
         };
         let trained = train::train(exec, &job, &mut state, &mut best, &mut live);
         live.clear();
@@ -334,18 +416,6 @@ impl Run<'_> {
         Ok(backend)
     }
 
-    fn check(&self, checkpoint: &Checkpoint, now: &Fingerprint) -> Result<()> {
-        let position = &checkpoint.position;
-        if let Some(what) = position.data.difference(now) {
-            return Err(Error::Data(format!(
-                "--resume: the data of {} are not what the run was trained on: {what}",
-                self.request.source
-            )));
-        }
-        let horizon = self.setup.schedules.iter().any(|s| s.has_horizon());
-        check_resumed(&position.config, &self.setup.config, horizon)
-    }
-
     fn view(&self) -> View {
         let setup = self.setup;
         let names = (0..setup.members.len()).map(|ix| setup.member_name(ix));
@@ -364,13 +434,15 @@ impl Run<'_> {
 
     /// Event files, where they are asked for; what lies past the place of a resumed run is purged.
     fn board(&self, folder: &Path, state: &State) -> Result<Option<EventWriter>> {
-        if !self.request.args.tensorboard {
+        let path = folder.join("tensorboard");
+        // A run that has event files already goes on writing them.
+        if !self.request.args.tensorboard && !path.is_dir() {
             return Ok(None);
         }
         let first = match &self.request.args.resume {
             Some(_) => u64::from(state.epoch),
             None => 0,
         };
-        EventWriter::create(&folder.join("tensorboard"), first).map(Some)
+        EventWriter::create(&path, first).map(Some)
     }
 }
