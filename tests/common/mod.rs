@@ -2,6 +2,11 @@
 
 #![allow(dead_code)] // each of them uses its own part
 
+pub mod process;
+pub mod program;
+pub mod run_files;
+pub mod sources;
+
 use std::sync::Arc;
 
 use gpu_train::executor::{Executor, floats, words};

@@ -1,0 +1,69 @@
+//! The binary as another program starts, stops and kills it.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use super::program;
+
+/// Starts `gpu-train ARGS` in `dir`. What it says must fit a pipe: `--quiet`.
+pub fn start(dir: &Path, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// Runs and expects exit code 2 and these words, in at most two lines without a panic.
+pub fn refuse(dir: &Path, args: &[&str], words: &[&str]) {
+    program::refuse(dir, args, 2, words);
+}
+
+/// Status and standard error, for a failure's message.
+pub fn said(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    format!("{}: {stderr}", output.status)
+}
+
+/// How a run ended that was to be killed.
+#[derive(Debug, PartialEq)]
+pub enum End {
+    Stopped,
+    /// It was done before the moment came.
+    Done,
+}
+
+/// Starts a run and ends it with SIGKILL when `moment` says so. One that ends before must succeed.
+pub fn kill_when(dir: &Path, args: &[&str], mut moment: impl FnMut() -> bool) -> End {
+    let mut child = start(dir, args);
+    while child.try_wait().expect("a child").is_none() {
+        if moment() {
+            child.kill().expect("a child");
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    end(child, args)
+}
+
+/// Waits for a child that was sent a SIGKILL, or ended by itself.
+pub fn end(child: Child, args: &[&str]) -> End {
+    let output = child.wait_with_output().expect("it was started");
+    match output.status.code() {
+        None => End::Stopped,
+        Some(0) => End::Done,
+        Some(_) => panic!("{args:?}: {}", said(&output)),
+    }
+}
+
+/// Sends `INT`, `STOP` or `CONT` through the shell's own kill, which a bare system has.
+pub fn signal(child: &Child, name: &str) {
+    let script = format!("kill -{name} \"$1\"");
+    let id = child.id().to_string();
+    let sent = Command::new("sh").args(["-c", &script, "sh", &id]).output();
+    assert!(sent.expect("a shell").status.success(), "kill -{name}");
+}
