@@ -36,7 +36,7 @@ pub struct ClassificationReport {
     pub accuracy: f64,
     /// Mean recall over the classes that the data have.
     pub balanced_accuracy: f64,
-    /// Only where scores were given and there are more than [`TOP_K`] classes.
+    /// Only where scores were given and there are more than five classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<TopK>,
     /// Only where scores were given and there are two classes; the second is the positive one.

@@ -104,7 +104,7 @@ impl History {
     }
 
     /// A member's rows of `steps.csv`, for a chart: of a long run every second, fourth, ... row, at
-    /// most [`MAX_STEPS`]. A row that was cut off ends the list.
+    /// most 100,000. A row that was cut off ends the list.
     pub fn steps(&self, member: usize) -> Result<Vec<StepLine>> {
         let path = self.path.join("steps.csv");
         let failed = |e| Error::io(&path, "read", e);

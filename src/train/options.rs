@@ -77,8 +77,13 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, help_heading = "Optimiser")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// constant, step:EPOCHS:GAMMA, exponential:GAMMA, polynomial:POWER, cosine, one-cycle[:PCT] or plateau[:PATIENCE:FACTOR]; step, exponential and plateau move per epoch, the others per step [default: constant]
-    #[arg(long, value_name = "HOW", help_heading = "Optimiser")]
+    /// How the learning rate moves over the run, in the forms that `--help` lists; without it constant
+    #[arg(
+        long,
+        value_name = "HOW",
+        help_heading = "Optimiser",
+        help = "constant, step:EPOCHS:GAMMA, exponential:GAMMA, polynomial:POWER, cosine, one-cycle[:PCT] or plateau[:PATIENCE:FACTOR]; step, exponential and plateau move per epoch, the others per step [default: constant]"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// Steps over which the learning rate climbs to its full size, as a number or N% of the run [default: 0]
