@@ -1,6 +1,7 @@
 # make mnist   trains on the embedded MNIST, on a machine with nothing but Rust and a C compiler
 # make test    runs the whole test suite
 # make test-interop   compares with PyTorch, scikit-learn and TensorBoard, in a Python environment of its own
+# make bench-peers    gpu-train beside PyTorch, JAX, Keras, scikit-learn, burn and tinygrad; ARGS='--help'
 # The first two make sure that an adapter exists: a GPU's driver, or Mesa's software adapter (lavapipe).
 
 CARGO ?= cargo
@@ -9,7 +10,7 @@ GPU_TRAIN = $(CARGO) run --release --quiet --
 # Mesa's device-select layer complains on machines without a display session.
 QUIET_MESA = NODEVICE_SELECT=1
 
-.PHONY: mnist test test-interop adapter build
+.PHONY: mnist test test-interop bench-peers adapter build
 
 mnist: adapter
 	$(GPU_TRAIN) mnist --opt adam
@@ -19,6 +20,11 @@ test: adapter
 
 test-interop: build
 	tests/interop/run.sh
+
+# burn is a crate of its own: minutes of compilation, once.
+bench-peers: build
+	cd benches/burn && $(CARGO) build --release --quiet --locked || echo "burn does not build here: its row is left out"
+	benches/peers/run.sh $(ARGS)
 
 build:
 	$(CARGO) build --release

@@ -74,7 +74,7 @@ def main():
     folder = SITE / "nvidia" / f"cu{runtime.rsplit('.', 1)[1]}" / "lib"
     folder.mkdir(parents=True, exist_ok=True)
     count = sum(make(library, functions[library], folder) for library in sorted(functions))
-    print(f"interop: {len(functions)} stand-ins for CUDA libraries, {count} functions")
+    print(f"{len(functions)} stand-ins for CUDA libraries, {count} functions")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""The embedded MNIST test images, unpacked by another program than gpu-train.
+"""The embedded MNIST images, unpacked by another program than gpu-train.
 
-assets/README.md describes the format; the checksum is that of the original file.
+assets/README.md describes the format; the checksums are those of the original files.
 """
 
 import gzip
@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SHA256 = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+SHA256 = {
+    "train": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "t10k": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+}
 LEVEL = [(x >= 1) + (x >= 64) + (x >= 252) for x in range(256)]
 
 
@@ -39,9 +42,9 @@ def unpack_block(raw, images):
             image[y, left:left + width] = row
 
 
-def test_part():
-    """Images [10000, 28, 28] as u8, and labels [10000]."""
-    packed = (ASSETS / "t10k-images-idx3-ubyte.pack").read_bytes()
+def idx_images(part):
+    """The original IDX file of "train" or "t10k" images: 16 bytes of header, then the pixels."""
+    packed = (ASSETS / f"{part}-images-idx3-ubyte.pack").read_bytes()
     header = packed[4:20]
     _, count, rows, cols = struct.unpack(">4I", header)
     per_block, at = struct.unpack_from("<I", packed, 20)[0], 24
@@ -51,6 +54,17 @@ def test_part():
         raw = zlib.decompress(packed[at + 4:at + 4 + length])
         unpack_block(raw, images[first:first + per_block])
         at += 4 + length
-    assert hashlib.sha256(header + images.tobytes()).hexdigest() == SHA256
-    labels = gzip.decompress((ASSETS / "t10k-labels-idx1-ubyte.gz").read_bytes())
-    return images, np.frombuffer(labels, np.uint8, offset=8)
+    original = header + images.tobytes()
+    assert hashlib.sha256(original).hexdigest() == SHA256[part]
+    return original
+
+
+def idx_labels(part):
+    """The original IDX file of labels: 8 bytes of header, then a byte a label."""
+    return gzip.decompress((ASSETS / f"{part}-labels-idx1-ubyte.gz").read_bytes())
+
+
+def test_part():
+    """Images [10000, 28, 28] as u8, and labels [10000]."""
+    images = np.frombuffer(idx_images("t10k"), np.uint8, offset=16).reshape(-1, 28, 28)
+    return images, np.frombuffer(idx_labels("t10k"), np.uint8, offset=8)

@@ -3,6 +3,6 @@
 # TensorBoard. Arguments go to pytest. GPU_TRAIN names another binary.
 set -euo pipefail
 cd "$(dirname "$0")"
-python="$(./environment.sh)"
+python="$(./environment.sh interop ../reference/requirements.txt)"
 export PYTHONDONTWRITEBYTECODE=1
 exec "$python" -m pytest -p no:cacheprovider -q -rP --durations=5 "${@:-.}"
