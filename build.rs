@@ -2,18 +2,31 @@
 //!
 //! A shader starts with comment lines that say what it is made of: `// use: step, index` appends
 //! `shaders/lib/step.wgsl` and `index.wgsl` after the kernel (so that error lines stay those of the
-//! file), and `// variant NAME: ROWS = 8, VECS = 1` makes a copy with those constants, for what
-//! WGSL's `override` cannot express: the sizes of register tiles. The bindings are read off the
-//! declarations. Nothing is validated here; a unit test walks the table with wgpu's own naga, which
-//! spares every build from compiling naga twice.
+//! file), `// variant NAME: ROWS = 8, VECS = 1` makes a copy with those constants, for what
+//! WGSL's `override` cannot express: the sizes of register tiles, and `// tiles: stream, block` makes
+//! a copy for each variant of `shaders/lib/tile_stream.wgsl` and `tile_block.wgsl`, which have such
+//! lines of their own. The bindings are read off the declarations. Nothing is validated here; a unit
+//! test walks the table with wgpu's own naga, which spares every build from compiling naga twice.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// A copy of a shader.
 struct Variant {
     name: String,
+    /// The file under `shaders/lib` that makes its product, without `tile_` and `.wgsl`.
+    tile: String,
     constants: Vec<(String, u32)>,
+    source: String,
+}
+
+/// What the comment lines at a file's head ask for.
+#[derive(Default)]
+struct Head {
+    libraries: Vec<String>,
+    tiles: Vec<String>,
+    variants: Vec<(String, Vec<(String, u32)>)>,
 }
 
 fn main() {
@@ -42,26 +55,45 @@ fn main() {
 
 fn emit(table: &mut String, shaders: &Path, name: &str) {
     let body = read(&shaders.join(format!("{name}.wgsl")));
-    let mut libraries = String::new();
+    let head = head(name, &body);
+    let library = |name: &str| "\n".to_string() + &read(&shaders.join(format!("lib/{name}.wgsl")));
+    let with = |libraries: &[String]| {
+        let texts = libraries.iter().map(|name| library(name));
+        body.clone() + &texts.collect::<String>()
+    };
     let mut variants = Vec::new();
-    for line in body.lines().take_while(|line| line.starts_with("//")) {
-        let line = line.trim_start_matches('/').trim();
-        if let Some(list) = line.strip_prefix("use:") {
-            for library in list.split(',').map(str::trim) {
-                libraries += "\n";
-                libraries += &read(&shaders.join("lib").join(format!("{library}.wgsl")));
-            }
-        } else if let Some(rest) = line.strip_prefix("variant ") {
-            variants.push(variant(name, rest));
+    for tile in &head.tiles {
+        let file = format!("tile_{tile}");
+        let core = library(&file);
+        let of_tile = self::head(&file, core.trim_start());
+        let source = with(&[head.libraries.clone(), of_tile.libraries].concat()) + &core;
+        for (name, constants) in of_tile.variants {
+            let (tile, source) = (tile.clone(), source.clone());
+            variants.push(Variant {
+                name,
+                tile,
+                constants,
+                source,
+            });
         }
+    }
+    for (name, constants) in head.variants {
+        let (tile, source) = (String::new(), with(&head.libraries));
+        variants.push(Variant {
+            name,
+            tile,
+            constants,
+            source,
+        });
     }
     if variants.is_empty() {
         variants.push(Variant {
             name: String::new(),
+            tile: String::new(),
             constants: Vec::new(),
+            source: with(&head.libraries),
         });
     }
-    let uses_step = libraries.contains("@group(1)");
     let access: Vec<&str> = body
         .lines()
         .filter(|line| line.starts_with("@group(0) @binding("))
@@ -72,20 +104,25 @@ fn emit(table: &mut String, shaders: &Path, name: &str) {
             l => panic!("shaders/{name}.wgsl: cannot read the binding `{l}`"),
         })
         .collect();
-    for variant in variants {
-        let mut source = body.clone() + &libraries;
-        for (constant, value) in &variant.constants {
+    for Variant {
+        name: variant,
+        tile,
+        constants,
+        mut source,
+    } in variants
+    {
+        for (constant, value) in &constants {
             writeln!(source, "const {constant}: u32 = {value}u;").expect("a String");
         }
-        let constants: Vec<String> = variant
-            .constants
+        let constants: Vec<String> = constants
             .iter()
             .map(|(constant, value)| format!("({constant:?}, {value})"))
             .collect();
+        let uses_step = source.contains("@group(1)");
+        let subgroups = source.contains("subgroupBroadcast(");
         writeln!(
             table,
-            "    Shader {{ name: {name:?}, variant: {:?}, constants: &[{}], access: &[{}], uses_step: {uses_step}, source: {source:?} }},",
-            variant.name,
+            "    Shader {{ name: {name:?}, variant: {variant:?}, tile: {tile:?}, constants: &[{}], access: &[{}], uses_step: {uses_step}, subgroups: {subgroups}, source: {source:?} }},",
             constants.join(", "),
             access.join(", "),
         )
@@ -93,9 +130,29 @@ fn emit(table: &mut String, shaders: &Path, name: &str) {
     }
 }
 
+fn head(file: &str, body: &str) -> Head {
+    let mut head = Head::default();
+    let list = |text: &str| {
+        text.split(',')
+            .map(|name| name.trim().to_string())
+            .collect()
+    };
+    for line in body.lines().take_while(|line| line.starts_with("//")) {
+        let line = line.trim_start_matches('/').trim();
+        if let Some(names) = line.strip_prefix("use:") {
+            head.libraries = list(names);
+        } else if let Some(names) = line.strip_prefix("tiles:") {
+            head.tiles = list(names);
+        } else if let Some(rest) = line.strip_prefix("variant ") {
+            head.variants.push(variant(file, rest));
+        }
+    }
+    head
+}
+
 /// Parses `16x8: ROWS = 16, VECS = 2`.
-fn variant(shader: &str, text: &str) -> Variant {
-    let bad = || -> ! { panic!("shaders/{shader}.wgsl: cannot read `variant {text}`") };
+fn variant(file: &str, text: &str) -> (String, Vec<(String, u32)>) {
+    let bad = || -> ! { panic!("{file}.wgsl: cannot read `variant {text}`") };
     let Some((name, list)) = text.split_once(':') else {
         bad()
     };
@@ -109,10 +166,7 @@ fn variant(shader: &str, text: &str) -> Variant {
             None => bad(),
         })
         .collect();
-    Variant {
-        name: name.trim().to_string(),
-        constants,
-    }
+    (name.trim().to_string(), constants)
 }
 
 fn stem(path: &Path) -> String {

@@ -27,11 +27,11 @@ fn main(
     let member = group.y;
     let n4 = params.n / 4u;
     let end = min((group.x + 1u) * params.span, n4);
-    var row = members[member];
+    let row = members[member];
     var sum = 0.0;
     for (var i = group.x * params.span + lane; i < end; i += LANES) {
         let ix = member * (params.stride / 4u) + i;
-        let g = penalised(&row, parameters[ix], grads[ix], i * 4u < params.n_weights);
+        let g = penalised(row.l1, 2.0 * row.l2, parameters[ix], grads[ix], i * 4u < params.n_weights);
         sum += dot(g, g);
     }
     sh_sums[lane] = sum;

@@ -1,8 +1,8 @@
-// use: member, step, index, penalty
+// use: member, step, index, penalty, update
 //
 // The whole update in one dispatch: penalties, clipping, decay, moments and step; gradients are read
 // once and nothing between is stored. The member's row says which optimiser, so that members of one
-// population may differ. Formulas and order: cpu/optimizer.rs.
+// population may differ.
 
 struct Params {
     members: u32,
@@ -34,8 +34,7 @@ fn main(
     let member = group.z;
     let i = flat_index(group, n_groups, lane);
     let n4 = params.n / 4u;
-    var row = members[member];
-    let step = steps[at.slot * params.members + member];
+    let moved = moves(member);
 
     var clip = 1.0;
     if CLIP {
@@ -51,49 +50,13 @@ fn main(
             }
         }
         workgroupBarrier();
-        if row.clip_norm > 0.0 {
-            clip = min(1.0, row.clip_norm / (sqrt(sh_sums[0]) + 1e-6));
+        let clip_norm = members[member].clip_norm;
+        if clip_norm > 0.0 {
+            clip = min(1.0, clip_norm / (sqrt(sh_sums[0]) + 1e-6));
         }
     }
-    if i >= n4 || row.active_flag == 0u || step.applies == 0u {
+    if i >= n4 || !moved {
         return;
     }
-
-    let stride4 = params.stride / 4u;
-    let ix = member * stride4 + i;
-    let ix_m = member * 2u * stride4 + i;
-    let ix_v = ix_m + stride4;
-    var w = parameters[ix];
-    var g = penalised(&row, w, grads[ix], i * 4u < params.n_weights) * clip;
-    if row.optimizer != 6u {
-        g += row.weight_decay * w;
-    }
-    switch row.optimizer {
-        case 1u, 2u: {
-            let m = row.momentum * state[ix_m] + g;
-            state[ix_m] = m;
-            w -= step.lr * select(m, g + row.momentum * m, row.optimizer == 2u);
-        }
-        case 3u: {
-            let v = state[ix_v] + g * g;
-            state[ix_v] = v;
-            w -= step.lr * g / (sqrt(v) + row.eps);
-        }
-        case 4u: {
-            let v = row.alpha * state[ix_v] + row.one_minus_alpha * g * g;
-            state[ix_v] = v;
-            w -= step.lr * g / (sqrt(v) + row.eps);
-        }
-        case 5u, 6u: {
-            let m = row.beta1 * state[ix_m] + row.one_minus_beta1 * g;
-            let v = row.beta2 * state[ix_v] + row.one_minus_beta2 * g * g;
-            state[ix_m] = m;
-            state[ix_v] = v;
-            w = w * step.decay - step.step_size * m / (sqrt(v) * step.inv_sqrt_bias2 + row.eps);
-        }
-        default: {
-            w -= step.lr * g;
-        }
-    }
-    parameters[ix] = w;
+    update(member, i, grads[member * (params.stride / 4u) + i], i * 4u < params.n_weights, clip);
 }

@@ -1,9 +1,15 @@
 //! What the training loop asks of an executor; it knows nothing else about one.
 
+mod profile;
+mod roof;
+
 use std::ops::Range;
 
 use crate::Result;
 use crate::plan::{BufferId, PassKind, Plan};
+
+pub use profile::{PassProfile, Profile, Timed};
+pub use roof::{Measured, best};
 
 /// The reduced metrics of the steps of one submitted range.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +38,13 @@ pub trait Executor {
 
     /// Waits for everything queued and copies a whole buffer out, as words.
     fn download(&mut self, buffer: BufferId) -> Result<Vec<u32>>;
+
+    /// Times every dispatch that is submitted from here on, or stops that; the results stay the same
+    /// to the bit. What was timed and collected so far is handed out: `None` where nothing was.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] with `on` where the device cannot time a dispatch.
+    fn profile(&mut self, on: bool) -> Result<Option<Profile>>;
 }
 
 /// f32 values as the words that [`Executor::upload`] takes.

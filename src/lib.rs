@@ -9,6 +9,7 @@
 //!
 //! Every buffer has a member axis P first: a run trains a population whose size is usually one.
 
+pub mod cache;
 pub mod cli;
 pub mod cpu;
 pub mod data;

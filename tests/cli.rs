@@ -7,7 +7,7 @@ use std::time::Duration;
 
 mod common;
 
-use common::program::{events, gpu_train, refuse, succeed};
+use common::program::{command, events, gpu_train, refuse, succeed};
 
 #[test]
 fn help_names_every_command_and_option() {
@@ -106,13 +106,8 @@ fn bad_uses_are_refused_in_two_lines() {
             &["predict", "text.txt", "mnist:1"],
             &["text.txt", "safetensors"],
         ),
-        (&["bench", "--device", "cpu"], &["names"]),
     ];
     for (args, words) in cases {
-        if args[0] == "bench" {
-            refuse(dir, args, 2, &["--device cpu"]);
-            continue;
-        }
         refuse(dir, args, 2, words);
     }
     // Nothing half-written was left behind.
@@ -358,11 +353,10 @@ fn a_diverging_run_stops_with_exit_code_1() {
 fn ctrl_c_saves_and_exits_130() {
     let temp = tempfile::tempdir().unwrap();
     for device in ["cpu", "gpu"] {
-        let child = Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+        let child = command(temp.path())
             .args([
                 "mnist", "--epochs", "500", "--device", device, "--out", device,
             ])
-            .current_dir(temp.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -397,7 +391,7 @@ fn ctrl_c_saves_and_exits_130() {
 #[test]
 fn a_closed_pipe_does_not_end_a_training() {
     let temp = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+    let mut child = command(temp.path())
         .args([
             "mnist",
             "--epochs",
@@ -408,7 +402,6 @@ fn a_closed_pipe_does_not_end_a_training() {
             "--out",
             "run",
         ])
-        .current_dir(temp.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -425,9 +418,8 @@ fn a_closed_pipe_does_not_end_a_training() {
 fn without_an_adapter() {
     let temp = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+        command(temp.path())
             .args(args)
-            .current_dir(temp.path())
             .env("VK_DRIVER_FILES", "/nonexistent")
             .env("VK_ICD_FILENAMES", "/nonexistent")
             .env("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent")

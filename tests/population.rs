@@ -210,7 +210,15 @@ impl Run {
                 plan.train.head,
                 averages,
             ] {
-                let words = executor.download(id).expect("download");
+                // Gradients are not stored where they go straight into the optimiser.
+                if plan.buffer(id).len == 0 {
+                    of_member.push(Vec::new());
+                    continue;
+                }
+                let mut words = executor.download(id).expect("download");
+                if id == plan.train.head {
+                    words.drain(..plan.train.head_offset);
+                }
                 let stretch = words.len() / p;
                 of_member.push(words[member * stretch..][..stretch].to_vec());
             }
@@ -269,6 +277,10 @@ impl Trained {
             .iter()
             .zip(&other.tensors[other_member]);
         for (name, (a, b)) in names.iter().zip(pairs) {
+            // A population whose members clip stores what a member alone need not.
+            if *name == "gradients" && (a.is_empty() || b.is_empty()) {
+                continue;
+            }
             let first = a.iter().zip(b).position(|(a, b)| a != b);
             if let Some(ix) = first {
                 panic!(

@@ -46,7 +46,12 @@ fn every_schedule_goes_on_where_it_was_killed() {
             assert_eq!(moves, schedule != "constant" || ix > 0, "{what}");
 
             let epochs = 1 + draw.below(9) as usize;
-            let often = if ix == 1 { OFTEN } else { "" };
+            // Checkpoints wherever one can be, or at the ends of some epochs and in the middle of others.
+            let often = if ix == 1 {
+                OFTEN
+            } else {
+                "--checkpoint-minutes 0.0005"
+            };
             let run = killed(
                 dir,
                 &[SMALL, &of_run, often],

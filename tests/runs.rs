@@ -306,6 +306,8 @@ fn help_names_every_option() {
         "data-memory",
         "checkpoint-minutes",
         "log-every",
+        "deterministic",
+        "no-deterministic",
     ];
     let of_a_run = [
         "resume",
@@ -317,6 +319,8 @@ fn help_names_every_option() {
         "json",
         "quiet",
         "dump-plan",
+        "profile",
+        "remeasure",
     ];
     let trains = [&of_data[..], &of_training, &of_a_run].concat();
     let finds = [

@@ -11,7 +11,9 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, TypeInner};
 
+use gpu_train::gpu::candidates::AdapterFacts;
 use gpu_train::gpu::lower::{LANES, Lowered, lower_as};
+use gpu_train::gpu::roof::PROBES;
 use gpu_train::gpu::shader::{SHADERS, Shader};
 use gpu_train::plan::{Kernel, LEAKY_SLOPE, MAX_DROPOUT_LAYERS, MemberRow, StepRow};
 use gpu_train::verify;
@@ -24,13 +26,19 @@ fn parse(shader: &Shader) -> (Module, ModuleInfo) {
     let name = name_of(shader);
     let module = naga::front::wgsl::parse_str(shader.source)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(shader.source)));
-    let info = validate(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let info = validate(&module, shader.subgroups).unwrap_or_else(|e| panic!("{name}: {e}"));
     (module, info)
 }
 
-/// Valid with no capability beyond WebGPU's own.
-fn validate(module: &Module) -> Result<ModuleInfo, String> {
-    Validator::new(ValidationFlags::all(), Capabilities::empty())
+/// Valid with no capability beyond WebGPU's own, and subgroups where the shader says that it needs them.
+fn validate(module: &Module, subgroups: bool) -> Result<ModuleInfo, String> {
+    let capabilities = match subgroups {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(module)
         .map_err(|e| format!("{:?}", e.into_inner()))
 }
@@ -74,12 +82,12 @@ macro_rules! offsets {
 fn tables_match_their_rust_structs() {
     let step = offsets!(
         StepRow: valid, draw, lr, step_size, inv_sqrt_bias2, decay, grad_scale, loss_scale, begins,
-        applies, ema_rest,
+        applies, ema_rest, label_smoothing,
     );
     let member = offsets!(
         MemberRow: optimizer, active_flag, seed_lo, seed_hi, momentum, beta1, beta2,
         one_minus_beta1, one_minus_beta2, eps, alpha, one_minus_alpha, weight_decay, l1, l2,
-        clip_norm, label_smoothing, huber_delta, max_norm, drop_threshold, drop_scale,
+        clip_norm, huber_delta, max_norm, drop_threshold, drop_scale,
     );
     let mut seen = [0; 2];
     for shader in SHADERS {
@@ -165,11 +173,18 @@ fn bindings_match_the_table() {
 /// Each shader with every set of constants that the cases give it.
 fn specialisations() -> Vec<Lowered> {
     let mut found: BTreeMap<String, Lowered> = BTreeMap::new();
+    let adapters = [(true, 8), (false, 32)].map(|(software, size)| AdapterFacts {
+        software,
+        subgroup: Some(size),
+    });
     for name in Kernel::NAMES {
         for case in verify::cases_of(name) {
-            let lowered = lower_as(case.kernel(), case.plan.members, case.variant).expect("small");
-            let key = format!("{} {:?}", name_of(lowered.shader), lowered.constants);
-            found.insert(key, lowered);
+            for facts in &adapters {
+                let members = case.plan.members;
+                let lowered = lower_as(case.kernel(), members, facts, case.variant).expect("small");
+                let key = format!("{} {:?}", name_of(lowered.shader), lowered.constants);
+                found.insert(key, lowered);
+            }
         }
     }
     found.into_values().collect()
@@ -211,6 +226,12 @@ fn every_backend_takes_every_shader() {
             x * y * z <= limit,
             "{name} {constants:?}: {x} x {y} x {z} invocations"
         );
+        let memory = workgroup_bytes(&module);
+        let limit = wgpu::Limits::default().max_compute_workgroup_storage_size;
+        assert!(
+            memory <= limit,
+            "{name} {constants:?}: {memory} bytes of workgroup memory"
+        );
         for (backend, write) in BACKENDS {
             let unsupported = UNSUPPORTED.contains(&(backend, name.as_str()));
             match write(&module, &info) {
@@ -227,6 +248,30 @@ fn every_backend_takes_every_shader() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The probes of an adapter's roof lie outside the table and have no constants.
+#[test]
+fn every_backend_takes_every_probe() {
+    for (name, source) in PROBES {
+        let module = naga::front::wgsl::parse_str(source)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+        let info = validate(&module, false).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for (backend, write) in BACKENDS {
+            let text = write(&module, &info).unwrap_or_else(|e| panic!("{name}: {backend}: {e}"));
+            assert!(text > 0, "{name}: {backend} is empty");
+        }
+    }
+}
+
+fn workgroup_bytes(module: &Module) -> u32 {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).expect("sized types");
+    let variables = module.global_variables.iter().map(|(_, v)| v);
+    variables
+        .filter(|v| v.space == AddressSpace::WorkGroup)
+        .map(|v| layouter[v.ty].size)
+        .sum()
 }
 
 type Write = fn(&Module, &ModuleInfo) -> Result<usize, String>;

@@ -16,7 +16,6 @@ struct Member {
     l1: f32,
     l2: f32,
     clip_norm: f32,
-    label_smoothing: f32,
     huber_delta: f32,
     max_norm: f32,
     drop_threshold: array<u32, 8>,

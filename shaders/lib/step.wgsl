@@ -11,6 +11,7 @@ struct Step {
     begins: u32,
     applies: u32,
     ema_rest: f32,
+    label_smoothing: f32,
 }
 
 // Where this dispatch stands in the tables: bound with a dynamic offset, so that a step needs no

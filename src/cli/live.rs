@@ -11,7 +11,7 @@ use crate::Result;
 use crate::report::tensorboard::{EventWriter, seconds_since_epoch};
 use crate::train::run_folder::RunFolder;
 use crate::train::score::Scores;
-use crate::train::{EpochRecord, Observer, Snapshot, State, StepRecord};
+use crate::train::{EpochRecord, HostTime, Observer, Snapshot, State, StepRecord};
 
 /// What the view has to know of the run.
 pub struct View {
@@ -33,6 +33,8 @@ pub struct Live {
     /// Where the run stands, for the words about an interrupt.
     stands_at: String,
     best: Option<(u32, Scores)>,
+    /// Of all epochs so far.
+    host: HostTime,
 }
 
 /// Two bars: the epoch, and the run; and a line of numbers.
@@ -87,7 +89,12 @@ impl Live {
             first_step_seen: false,
             stands_at: place(state),
             best: None,
+            host: HostTime::default(),
         }
+    }
+
+    pub fn host_time(&self) -> HostTime {
+        self.host
     }
 
     pub fn clear(&self) {
@@ -264,10 +271,16 @@ impl Observer for Live {
             self.view.ui.event(&event);
             self.log_to_board(r)?;
         }
-        self.folder.append_epoch(records)
+        self.folder.append_epoch(records)?;
+        // Whoever reads the logs sees whole epochs, whenever the next checkpoint comes.
+        self.folder.flush()
     }
 
     fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()> {
         self.folder.checkpoint(snapshot)
+    }
+
+    fn host(&mut self, time: &HostTime) {
+        self.host += *time;
     }
 }

@@ -68,8 +68,10 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         .clone()
         .unwrap_or_else(|| "cpu".to_string());
     let device = match open::open(&which)? {
-        open::Opened::Gpu(device) | open::Opened::Auto(Ok(device)) => Some(device),
-        _ => None,
+        open::Opened::Cpu => None,
+        open::Opened::Gpu(device) => Some(device),
+        // Without an adapter that opens, the CPU path.
+        open::Opened::Auto(adapters) => open::best_of(&adapters).ok(),
     };
     let wanted = Wanted {
         source: &args.data,
@@ -202,6 +204,7 @@ fn refuse_idle(options: &TrainOptions) -> Result<()> {
         ("target-accuracy", options.target_accuracy.is_some()),
         ("log-every", options.log_every.is_some()),
         ("checkpoint-minutes", options.checkpoint_minutes.is_some()),
+        ("no-deterministic", options.no_deterministic),
     ];
     match idle.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(Error::Usage(format!(

@@ -36,16 +36,23 @@ pub fn record(spec: &Spec, model: &Sequential) -> Result<Arc<Plan>> {
             u32::MAX
         )));
     }
-    let needed = (plan.bytes() + HOST_ARENAS * 4 * plan.arena_len * plan.members) as u64;
+    check(&plan, 1)?;
+    Ok(Arc::new(plan))
+}
+
+/// Whether the memory that is free holds `executors` of this plan beside each other.
+pub fn check(plan: &Plan, executors: usize) -> Result<()> {
+    let arenas = HOST_ARENAS * 4 * plan.arena_len * plan.members;
+    let needed = (plan.bytes() * executors + arenas) as u64;
     match available() {
         Some(free) if needed > free => Err(Error::Device(format!(
             "{} parameters and a batch of {} need {:.1} GB of memory, and {:.1} GB are free: use smaller layers or a smaller --batch",
             plan.n_parameters(),
-            spec.train_batch.max(spec.eval_batch),
+            plan.train.batch.max(plan.eval.batch),
             needed as f64 / 1e9,
             free as f64 / 1e9
         ))),
-        _ => Ok(Arc::new(plan)),
+        _ => Ok(()),
     }
 }
 

@@ -17,13 +17,16 @@ mod open;
 mod outcome;
 mod page;
 mod predict;
+mod profile;
 mod recipe;
+mod roof;
 mod runs;
 mod setup;
 mod tested;
 mod train;
 mod training;
 mod ui;
+mod verdict;
 mod verify;
 
 use std::process::ExitCode;

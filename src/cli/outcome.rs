@@ -5,6 +5,7 @@ use serde_json::json;
 use super::artefacts;
 use super::live::words;
 use super::open::Backend;
+use super::profile::Profiling;
 use super::setup::Setup;
 use super::tested::{Report, Run, Tested};
 use super::ui::{Ui, err};
@@ -29,6 +30,8 @@ pub struct Done<'a> {
     pub state: State,
     /// Weights of the best epochs, where they were kept.
     pub best: Option<Vec<f32>>,
+    /// Where the dispatches are timed.
+    pub profiling: Option<Profiling>,
 }
 
 impl Done<'_> {
@@ -96,7 +99,7 @@ impl Done<'_> {
             return e;
         }
         let left = if self.folder.has_checkpoint() {
-            "the log and the checkpoint of the last good epoch are"
+            "the log and the last checkpoint, from before that, are"
         } else {
             "the log is"
         };
@@ -130,6 +133,9 @@ impl Done<'_> {
         })?;
         if let Some(board) = &mut self.board {
             artefacts::to_board(board, &self.folder, &result)?;
+        }
+        if let Some(profiling) = self.profiling.take() {
+            profiling.finish(&self.ui, setup, self.backend)?;
         }
         self.say_result(chosen, tests.as_deref(), &result, tested.as_ref());
         self.check_target()
@@ -209,6 +215,7 @@ impl Done<'_> {
             stopped: reason.map_or("", Reason::code).to_string(),
             parameters: self.setup.plan.n_parameters(),
             device: self.backend.device.clone(),
+            kernels: self.backend.kernels.clone(),
         }
     }
 

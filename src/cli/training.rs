@@ -1,21 +1,26 @@
 //! One training run from options to run folder: what `mnist`, `train` and `run` share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use serde_json::json;
 
+use super::compare::{self, Taken};
+use super::interrupt;
 use super::live::{self, Live, View};
-use super::open::{self, Backend, Opened};
+use super::open::{self, Backend, Opened, Variants};
 use super::outcome;
+use super::profile::Profiling;
 use super::setup::{Setup, Wanted, check_horizon, check_resumed};
 use super::ui::{Ui, err, out};
-use super::{compare, interrupt};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::load::{Loaded, load};
 use crate::data::options::DataOptions;
-use crate::gpu::lower;
+use crate::gpu::candidates::AdapterFacts;
+use crate::gpu::choice::Choices;
+use crate::gpu::{Device, adapter, lower};
 use crate::models::preset_list;
 use crate::plan::Plan;
 use crate::report::tensorboard::EventWriter;
@@ -44,6 +49,9 @@ pub struct RunArgs {
     /// Leave the comparison out
     #[arg(long, help_heading = "Run")]
     no_compare: bool,
+    /// Measure CPU and GPU again, instead of believing what --device auto found before
+    #[arg(long, help_heading = "Run")]
+    remeasure: bool,
     /// Take options from a file, such as a run folder's config.toml; what is typed goes first
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub config: Option<PathBuf>,
@@ -59,6 +67,9 @@ pub struct RunArgs {
     /// Print the result alone; with --json the events alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
+    /// Time each kernel of a step, on a GPU by its timestamps, and print a table after training
+    #[arg(long, help_heading = "Output")]
+    profile: bool,
     /// Print the plan (buffers, dispatches of a step, what a GPU runs for them) and stop
     #[arg(long, help_heading = "Output", conflicts_with = "json")]
     dump_plan: bool,
@@ -134,7 +145,12 @@ pub fn run(request: Request) -> Result<()> {
     let typed = args.train.device.clone();
     let which = typed.or(file.train.device.clone());
     let which = which.unwrap_or_else(|| "auto".to_string());
-    // The data is read while the adapter opens.
+    if args.remeasure && !which.eq_ignore_ascii_case("auto") {
+        return Err(Error::Usage(format!(
+            "--remeasure belongs to --device auto, and this run is for --device {which}"
+        )));
+    }
+    // The data is read while the adapter opens; `auto` only looks which there are.
     let (data, opened) = std::thread::scope(|scope| {
         let loading = scope.spawn(|| loaded(&request));
         let opened = open::open(&which);
@@ -148,18 +164,20 @@ pub fn run(request: Request) -> Result<()> {
     if let Some(resumed) = &resumed {
         resumed.check_data(&request.source, &data, &fingerprint)?;
     }
-    let device = match &opened {
-        Opened::Gpu(device) | Opened::Auto(Ok(device)) => Some(device.clone()),
-        _ => None,
-    };
-    let limit = device.as_ref().map(|d| d.largest_buffer());
+    let limit = opened.largest_buffer();
     let mut setup = setup(&request, data, limit)?;
     let place = match &args.resume {
         Some(run) => Place::Old(run.clone()),
         None => Place::New(reserve(args.out.as_deref(), &setup.loaded.data.name)?),
     };
     setup.describe(&ui);
-    let backend = choose(&ui, &setup, opened, &stop).inspect_err(|e| {
+    let variants = match resumed.as_ref().and_then(|run| run.checkpoint.as_ref()) {
+        Some(checkpoint) => Variants::Recorded(checkpoint.position.kernels.clone()),
+        None if setup.config.deterministic => Variants::Recorded(Choices::new()),
+        None => Variants::Fastest,
+    };
+    let chosen = choose(&ui, &setup, opened, &variants, args.remeasure, &stop);
+    let Taken { backend, device } = chosen.inspect_err(|e| {
         place.release();
         if matches!(e, Error::Interrupted) {
             err("interrupted before the first step: nothing was written");
@@ -175,10 +193,11 @@ pub fn run(request: Request) -> Result<()> {
         fingerprint,
         ui,
         stop: &stop,
+        device: device.as_ref(),
     };
     let backend = run.train(backend, place, resumed.and_then(|r| r.checkpoint))?;
     if (args.compare || request.compares) && !args.no_compare {
-        compare::after_training(&ui, &setup, backend, device, &stop)?;
+        compare::after_training(&ui, &setup, backend, device, &variants, &stop)?;
     }
     Ok(())
 }
@@ -301,27 +320,44 @@ impl Resumed {
     }
 }
 
-fn choose(ui: &Ui, setup: &Setup, opened: Opened, stop: &AtomicBool) -> Result<Backend> {
+fn choose(
+    ui: &Ui,
+    setup: &Setup,
+    opened: Opened,
+    variants: &Variants,
+    remeasure: bool,
+    stop: &AtomicBool,
+) -> Result<Taken> {
     match opened {
-        Opened::Cpu => open::cpu(&setup.plan),
-        Opened::Gpu(device) => open::gpu(&setup.plan, &device),
-        Opened::Auto(Err(reason)) => {
-            ui.say(&format!("training on cpu: {reason}"));
-            open::cpu(&setup.plan)
-        }
-        Opened::Auto(Ok(device)) => compare::faster(ui, setup, &device, stop),
+        Opened::Cpu => Ok(Taken {
+            backend: open::cpu(&setup.plan)?,
+            device: None,
+        }),
+        Opened::Gpu(device) => Ok(Taken {
+            backend: open::gpu_with(&setup.plan, &device, variants)?,
+            device: Some(device),
+        }),
+        Opened::Auto(adapters) => compare::faster(ui, setup, &adapters, variants, remeasure, stop),
     }
 }
 
-/// The plan, and what a GPU would run for its matrix products: the choice depends on shapes alone.
+/// The plan, and what the best adapter would run of it, or any other GPU where there is none: the choice
+/// depends on shapes and the adapter.
 fn dump_plan(plan: &Plan) -> Result<()> {
     out(plan.to_string().trim_end());
-    out("on a GPU:");
+    let (on, facts) = match adapter::adapters().first() {
+        Some(found) => (
+            adapter::describe(&found.get_info()),
+            AdapterFacts::new(&found.get_info(), found.features()),
+        ),
+        None => ("a GPU".to_string(), AdapterFacts::default()),
+    };
+    out(&format!("on {on}:"));
     for dispatch in plan.train.per_step.iter().chain(&plan.eval.per_step) {
-        let lowered = lower::lower(&dispatch.kernel, plan.members)?;
+        let lowered = lower::lower(&dispatch.kernel, plan.members, &facts)?;
         let variant = match lowered.shader.variant {
             "" => String::new(),
-            variant => format!(" tile {variant}"),
+            variant => format!(" as {variant}"),
         };
         out(&format!(
             "  {:<30} {}{variant}, {}",
@@ -338,6 +374,8 @@ struct Run<'a> {
     fingerprint: Fingerprint,
     ui: Ui,
     stop: &'a AtomicBool,
+    /// The adapter, where one is open.
+    device: Option<&'a Arc<Device>>,
 }
 
 impl Run<'_> {
@@ -350,20 +388,27 @@ impl Run<'_> {
     ) -> Result<Backend> {
         let (setup, ui) = (self.setup, self.ui);
         let feed = setup.feed();
+        let kernels = backend.kernels.clone();
+        let mut profiling = match self.request.args.profile {
+            true => Profiling::start(&ui, &mut backend, self.device)?,
+            false => None,
+        };
         let exec = &mut *backend.exec;
         feed.load(exec)?;
         feed::upload_rows(exec, &setup.hyper)?;
         let (mut state, mut best, folder) = match (place, checkpoint) {
             (Place::Old(path), Some(checkpoint)) => {
                 let best = checkpoint.restore(exec)?;
-                let folder = RunFolder::resume(path, &setup.config, &checkpoint.position)?;
+                let position = &checkpoint.position;
+                let folder = RunFolder::resume(path, &setup.config, position, kernels)?;
                 let mut state = checkpoint.position.state;
                 state.reopen();
                 (state, best, folder)
             }
             (Place::Old(path), None) | (Place::New(Reserved { path, .. }), _) => {
                 train::start_from(exec, setup.initial())?;
-                let folder = RunFolder::create(path, &setup.config, self.fingerprint.clone())?;
+                let data = self.fingerprint.clone();
+                let folder = RunFolder::create(path, &setup.config, data, kernels)?;
                 (setup.state()?, None, folder)
             }
         };
@@ -375,6 +420,7 @@ impl Run<'_> {
             "software_adapter": backend.software,
             "parameters": setup.plan.n_parameters(),
             "dispatches_per_step": setup.plan.train.per_step.len(),
+            "kernels": backend.kernels,
             "data": setup.residence_words(),
             "resumed_after_epoch": (resumed_at > 0 || state.step_in_epoch > 0).then_some(resumed_at),
             "config": setup.config,
@@ -396,6 +442,9 @@ impl Run<'_> {
         let trained = train::train(exec, &job, &mut state, &mut best, &mut live);
         live.clear();
         let stands_at = live.stands_at();
+        if let Some(profiling) = &mut profiling {
+            profiling.host = live.host_time();
+        }
         let (folder, board) = live.into_folder();
         let mut done = outcome::Done {
             ui,
@@ -406,6 +455,7 @@ impl Run<'_> {
             board,
             state,
             best,
+            profiling,
         };
         match trained {
             Ok(()) => done.finish()?,

@@ -56,6 +56,12 @@ pub fn run(args: &Args) -> Result<()> {
     for row in &summary.rows {
         report(&ui, row);
     }
+    if summary.skipped > 0 {
+        ui.say(&format!(
+            "{} cases need subgroups of one size, which this adapter does not offer",
+            summary.skipped
+        ));
+    }
     for failure in &failures {
         ui.say(&format!("FAILED {failure}"));
     }
@@ -64,6 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
         "adapter": adapter,
         "cases": summary.cases(),
         "failed": summary.failed(),
+        "skipped": summary.skipped,
     }));
     if summary.failed() > 0 {
         return Err(Error::Check(format!(

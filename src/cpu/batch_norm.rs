@@ -5,10 +5,9 @@
 //! by a tenth towards them, the variance towards the unbiased one. In evaluation, and in a frozen
 //! layer, mean and var are the running ones. Rows past the valid count become zeros.
 
-use rayon::prelude::*;
-
 use super::Real;
-use super::parallel::for_rows;
+use super::parallel::{Disjoint, for_rows};
+use super::team::fork;
 use crate::plan::{BatchNorm, MemberRow, NORM_EPS, NORM_MOMENTUM, StepRow};
 
 /// Columns whose statistics one task gathers, row by row.
@@ -34,12 +33,13 @@ pub fn batch_norm<T: Real>(
         if p.running == 0 {
             let x = &x[member * rows * ld..][..valid * ld];
             // `inverse` holds the sums of squares first.
-            mean.par_chunks_mut(COLUMNS)
-                .zip(inverse.par_chunks_mut(COLUMNS))
-                .enumerate()
-                .for_each(|(ix, (mean, squares))| {
-                    column_statistics(x, ld, ix * COLUMNS, n, mean, squares);
-                });
+            let (means, squares) = (Disjoint::new(&mut *mean), Disjoint::new(&mut *inverse));
+            fork(ld.div_ceil(COLUMNS), |ix| {
+                let range = ix * COLUMNS..((ix + 1) * COLUMNS).min(ld);
+                // SAFETY: each column belongs to one task.
+                let (mean, squares) = unsafe { (means.range(range.clone()), squares.range(range)) };
+                column_statistics(x, ld, ix * COLUMNS, n, mean, squares);
+            });
             if valid > 0 && members[member].active_flag != 0 {
                 let (take, rest) = (
                     T::from_f64(NORM_MOMENTUM),

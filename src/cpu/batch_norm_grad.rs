@@ -6,13 +6,12 @@
 //! With running statistics, which do not depend on x, dx = gamma / sqrt(var + eps) dy; such a layer
 //! is frozen, and gamma and beta get no gradient.
 
-use rayon::prelude::*;
-
 use super::Real;
-use super::parallel::for_rows;
+use super::parallel::Disjoint;
+use super::team::fork;
 use crate::plan::{BatchNorm, StepRow};
 
-/// Columns whose sums one task gathers, row by row.
+/// Columns that one task takes through, row by row.
 const COLUMNS: usize = 32;
 
 #[allow(clippy::too_many_arguments)]
@@ -29,52 +28,55 @@ pub fn batch_norm_grad<T: Real>(
     let (rows, ld) = (p.rows as usize, p.ld as usize);
     let stride = p.stride as usize;
     let len = rows * ld;
-    for (member, stats) in stats.chunks_exact(2 * ld).enumerate() {
-        let (mean, inverse) = stats.split_at(ld);
+    let chunks = ld.div_ceil(COLUMNS);
+    let (dx, grads) = (Disjoint::new(dx), Disjoint::new(grads));
+    fork(steps.len() * chunks, |task| {
+        let (member, first) = (task / chunks, task % chunks * COLUMNS);
+        let columns = first..(first + COLUMNS).min(ld);
+        let width = columns.len();
+        let stats = &stats[member * 2 * ld..][..2 * ld];
+        let (mean, inverse) = (&stats[columns.clone()], &stats[ld + first..][..width]);
         let valid = steps[member].valid as usize;
         let n = T::from_f32(valid.max(1) as f32);
         let (dy, x) = (&dy[member * len..][..len], &x[member * len..][..len]);
-        let mut sums = vec![[T::ZERO; 2]; ld];
+        let mut sums = [[T::ZERO; 2]; COLUMNS];
         if p.running == 0 {
-            sums.par_chunks_mut(COLUMNS)
-                .enumerate()
-                .for_each(|(ix, sums)| {
-                    for row in 0..valid {
-                        for (j, sum) in sums.iter_mut().enumerate() {
-                            let column = ix * COLUMNS + j;
-                            let at = row * ld + column;
-                            let normal = (x[at] - mean[column]) * inverse[column];
-                            sum[0] += dy[at];
-                            sum[1] += dy[at] * normal;
-                        }
-                    }
-                });
-            let grads = &mut grads[member * stride..][..stride];
-            for (j, &[shift, scale]) in sums.iter().enumerate() {
-                for (offset, sum) in [(p.shift_offset, shift), (p.scale_offset, scale)] {
-                    let grad = &mut grads[offset as usize + j];
+            for row in 0..valid {
+                for (j, sum) in sums[..width].iter_mut().enumerate() {
+                    let at = row * ld + first + j;
+                    let normal = (x[at] - mean[j]) * inverse[j];
+                    sum[0] += dy[at];
+                    sum[1] += dy[at] * normal;
+                }
+            }
+            for (side, offset) in [(0, p.shift_offset), (1, p.scale_offset)] {
+                let start = member * stride + offset as usize + first;
+                // SAFETY: each column of gamma and of beta belongs to one task.
+                let grads = unsafe { grads.range(start..start + width) };
+                for (grad, sum) in grads.iter_mut().zip(&sums) {
                     *grad = match p.adds {
-                        0 => sum,
-                        _ => sum + *grad,
+                        0 => sum[side],
+                        _ => sum[side] + *grad,
                     };
                 }
             }
         }
-        let scale = &parameters[member * stride + p.scale_offset as usize..][..ld];
-        let terms: Vec<[T; 3]> = (0..ld)
-            .map(|j| [inverse[j] * scale[j], sums[j][0] / n, sums[j][1] / n])
-            .collect();
-        for_rows(&mut dx[member * len..][..len], ld, |row, dx| {
+        let scale = &parameters[member * stride + p.scale_offset as usize + first..][..width];
+        for row in 0..rows {
+            let start = row * ld + first;
+            let at = member * len + start;
+            // SAFETY: each column of dx belongs to one task.
+            let dx = unsafe { dx.range(at..at + width) };
             if row >= valid {
                 dx.fill(T::ZERO);
-                return;
+                continue;
             }
-            let (dy, x) = (&dy[row * ld..][..ld], &x[row * ld..][..ld]);
+            let (dy, x) = (&dy[start..][..width], &x[start..][..width]);
             for (j, dx) in dx.iter_mut().enumerate() {
-                let [factor, mean_dy, mean_dy_x] = terms[j];
+                let [mean_dy, mean_dy_x] = sums[j].map(|sum| sum / n);
                 let normal = (x[j] - mean[j]) * inverse[j];
-                *dx = factor * (dy[j] - mean_dy - normal * mean_dy_x);
+                *dx = inverse[j] * scale[j] * (dy[j] - mean_dy - normal * mean_dy_x);
             }
-        });
-    }
+        }
+    });
 }

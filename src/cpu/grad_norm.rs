@@ -1,10 +1,9 @@
 //! Partial sums of g^2 per member, g = data gradient + l1 sign(w) + 2 l2 w: the first half of
 //! clipping by global norm (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063).
 
-use rayon::prelude::*;
-
 use super::Real;
 use super::optimizer::penalised;
+use super::parallel::for_chunks;
 use crate::plan::{GradNorm, MemberRow};
 
 pub fn grad_norm<T: Real>(
@@ -17,7 +16,7 @@ pub fn grad_norm<T: Real>(
     let (n, span) = (p.n as usize, p.span as usize * 4);
     let stride = p.stride as usize;
     let n_partials = p.n_partials as usize;
-    partials.par_iter_mut().enumerate().for_each(|(ix, out)| {
+    for_chunks(partials, 1, |ix, out| {
         let (member, part) = (ix / n_partials, ix % n_partials);
         let range = part * span..((part + 1) * span).min(n);
         let mut sum = T::ZERO;
@@ -27,6 +26,6 @@ pub fn grad_norm<T: Real>(
             let g = penalised(&members[member], parameters[at], grads[at], is_weight);
             sum += g * g;
         }
-        *out = sum;
+        out[0] = sum;
     });
 }

@@ -3,10 +3,9 @@
 //! dx = (d - mean(d) - h mean(d h)) / sqrt(var + eps), means over the row; dbeta = sum dy and
 //! dgamma = sum dy h, sums over the rows. Masked rows have a dy of zero and add nothing.
 
-use rayon::prelude::*;
-
 use super::Real;
-use super::parallel::for_rows;
+use super::parallel::{Disjoint, for_rows};
+use super::team::fork;
 use crate::plan::LayerNorm;
 
 /// Columns whose sums one task gathers, row by row.
@@ -43,28 +42,31 @@ pub fn layer_norm_grad<T: Real>(
     if p.trains == 0 {
         return;
     }
-    for (member, grads) in grads.chunks_exact_mut(stride).enumerate() {
-        let mut sums = vec![[T::ZERO; 2]; ld];
-        sums.par_chunks_mut(COLUMNS)
-            .enumerate()
-            .for_each(|(ix, sums)| {
-                for row in member * rows..(member + 1) * rows {
-                    let (mean, inverse) = (stats[2 * row], stats[2 * row + 1]);
-                    for (j, sum) in sums.iter_mut().enumerate() {
-                        let at = row * ld + ix * COLUMNS + j;
-                        sum[0] += dy[at];
-                        sum[1] += dy[at] * ((x[at] - mean) * inverse);
-                    }
-                }
-            });
-        for (j, &[shift, scale]) in sums.iter().enumerate() {
-            for (offset, sum) in [(p.shift_offset, shift), (p.scale_offset, scale)] {
-                let grad = &mut grads[offset as usize + j];
+    let chunks = ld.div_ceil(COLUMNS);
+    let members = grads.len() / stride;
+    let grads = Disjoint::new(grads);
+    fork(members * chunks, |task| {
+        let (member, first) = (task / chunks, task % chunks * COLUMNS);
+        let width = COLUMNS.min(ld - first);
+        let mut sums = [[T::ZERO; 2]; COLUMNS];
+        for row in member * rows..(member + 1) * rows {
+            let (mean, inverse) = (stats[2 * row], stats[2 * row + 1]);
+            for (j, sum) in sums[..width].iter_mut().enumerate() {
+                let at = row * ld + first + j;
+                sum[0] += dy[at];
+                sum[1] += dy[at] * ((x[at] - mean) * inverse);
+            }
+        }
+        for (side, offset) in [(0, p.shift_offset), (1, p.scale_offset)] {
+            let start = member * stride + offset as usize + first;
+            // SAFETY: each column of gamma and of beta belongs to one task.
+            let grads = unsafe { grads.range(start..start + width) };
+            for (grad, sum) in grads.iter_mut().zip(&sums) {
                 *grad = match p.adds {
-                    0 => sum,
-                    _ => sum + *grad,
+                    0 => sum[side],
+                    _ => sum[side] + *grad,
                 };
             }
         }
-    }
+    });
 }

@@ -11,7 +11,7 @@ pub struct Tables<'a, T> {
     pub labels: &'a [u32],
     /// This step's \[P, B\].
     pub indices: &'a [u32],
-    /// \[P\]
+    /// \[P\]; empty for the cross-entropy, which does without.
     pub members: &'a [MemberRow],
     /// This step's \[P\].
     pub steps: &'a [StepRow],
@@ -25,7 +25,8 @@ pub struct Row<'a, T> {
     pub outputs: &'a [T],
     /// A class number, or the f32 bits of a target.
     pub label: u32,
-    pub member: &'a MemberRow,
+    pub member: Option<&'a MemberRow>,
+    pub step: &'a StepRow,
     /// Class weights \[C\]; `None` in evaluation, which knows neither weights nor smoothing.
     pub weights: Option<&'a [T]>,
     pub grad_scale: T,
@@ -56,7 +57,8 @@ pub fn for_samples<T: Real>(
         let row = Row {
             outputs: &tables.outputs[row * ld..][..classes],
             label: tables.labels[tables.indices[row] as usize],
-            member: &tables.members[member],
+            member: tables.members.get(member),
+            step,
             weights: train.then_some(weights),
             grad_scale: T::from_f32(step.grad_scale),
         };

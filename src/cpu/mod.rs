@@ -15,24 +15,30 @@ mod gather;
 mod grad_norm;
 mod layer_norm;
 mod layer_norm_grad;
+mod linear_xent;
 mod loss;
 mod matmul;
 mod max_norm;
 mod optimizer;
 mod parallel;
 pub mod philox;
+mod product;
 mod real;
 mod reduce_metrics;
 mod regression_loss;
+pub mod roof;
 mod softmax_xent;
+mod team;
+mod weight_update;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use real::Real;
 
-use crate::executor::{Executor, RangeMetrics};
+use crate::executor::{Executor, Profile, RangeMetrics, Timed};
 use crate::plan::{BufferId, Dispatch, Dtype, Kernel, MemberRow, PassKind, Plan, StepRow};
 use crate::{Error, Result};
 
@@ -47,16 +53,15 @@ pub struct Cpu<T: Real> {
     plan: Arc<Plan>,
     storage: Vec<Storage<T>>,
     done: VecDeque<RangeMetrics>,
-    pool: rayon::ThreadPool,
+    team: team::Team,
+    /// What the dispatches took, while somebody wants to know.
+    profile: Option<Profile>,
 }
 
 impl<T: Real> Cpu<T> {
     /// `threads`: 0 takes all cores. The bits of a result do not depend on it.
     pub fn new(plan: Arc<Plan>, threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|ix| format!("cpu executor {ix}"))
-            .build()
+        let team = team::Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
         let storage = plan
             .buffers
@@ -70,12 +75,13 @@ impl<T: Real> Cpu<T> {
             plan,
             storage,
             done: VecDeque::new(),
-            pool,
+            team,
+            profile: None,
         })
     }
 
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.team.threads()
     }
 
     /// A float buffer at the executor's own precision.
@@ -141,7 +147,19 @@ impl<T: Real> Cpu<T> {
                 Kernel::Dropout(p) => {
                     dropout::dropout(p, f(0), rows(1), steps(2), first.floats_mut());
                 }
-                Kernel::SoftmaxXent(p) | Kernel::RegressionLoss(p, ..) => {
+                Kernel::SoftmaxXent(p) => {
+                    let tables = loss::Tables {
+                        outputs: f(0),
+                        labels: u(1),
+                        indices: indices(2, p.batch),
+                        members: &[],
+                        steps: steps(3),
+                        class_weights: f(4),
+                    };
+                    let samples = of_step(second, slot, members, p.batch);
+                    softmax_xent::softmax_xent(p, &tables, first.floats_mut(), samples);
+                }
+                Kernel::RegressionLoss(p, error, targets) => {
                     let tables = loss::Tables {
                         outputs: f(0),
                         labels: u(1),
@@ -150,15 +168,22 @@ impl<T: Real> Cpu<T> {
                         steps: steps(4),
                         class_weights: f(5),
                     };
+                    let samples = of_step(second, slot, members, p.batch);
                     let d = first.floats_mut();
-                    let len = members * p.batch as usize * 2;
-                    let samples = &mut second.floats_mut()[slot * len..][..len];
-                    match dispatch.kernel {
-                        Kernel::RegressionLoss(_, error, targets) => {
-                            regression_loss::regression_loss(p, error, targets, &tables, d, samples)
-                        }
-                        _ => softmax_xent::softmax_xent(p, &tables, d, samples),
-                    }
+                    regression_loss::regression_loss(p, *error, *targets, &tables, d, samples);
+                }
+                Kernel::LinearXent(p, activation) => {
+                    let tables = loss::Tables {
+                        outputs: &[],
+                        labels: u(2),
+                        indices: indices(3, p.batch),
+                        members: &[],
+                        steps: steps(4),
+                        class_weights: f(5),
+                    };
+                    let samples = of_step(second, slot, members, p.batch);
+                    let grads = first.floats_mut();
+                    linear_xent::linear_xent(p, *activation, f(0), f(1), &tables, grads, samples);
                 }
                 Kernel::Confusion(p) => confusion::confusion(
                     p,
@@ -180,6 +205,15 @@ impl<T: Real> Cpu<T> {
                     rows(1),
                     steps(2),
                     f(3),
+                    first.floats_mut(),
+                    second.floats_mut(),
+                ),
+                Kernel::WeightUpdate(p) => weight_update::weight_update(
+                    p,
+                    f(0),
+                    f(1),
+                    rows(2),
+                    steps(3),
                     first.floats_mut(),
                     second.floats_mut(),
                 ),
@@ -225,6 +259,22 @@ impl<T: Real> Cpu<T> {
             storage[id.0] = storage_of;
         }
     }
+}
+
+/// The metrics of one step's samples \[P, B, 2\].
+fn of_step<T>(samples: &mut Storage<T>, slot: usize, members: usize, batch: u32) -> &mut [T] {
+    let len = members * batch as usize * 2;
+    &mut samples.floats_mut()[slot * len..][..len]
+}
+
+/// Runs, and looks at the clock where somebody wants to know.
+fn clocked(timed: Option<&mut Timed>, run: impl FnOnce()) {
+    let Some(timed) = timed else {
+        return run();
+    };
+    let started = Instant::now();
+    run();
+    timed.add(started.elapsed());
 }
 
 fn floats<T>(storage: &[Storage<T>], id: BufferId) -> &[T] {
@@ -279,14 +329,24 @@ impl<T: Real> Executor for Cpu<T> {
         let list = plan.pass(pass);
         assert!(range.end <= list.capacity, "a range past the step table");
         let storage = &mut self.storage;
-        self.pool.install(|| {
+        let mut timed = self.profile.as_mut().map(|profile| profile.pass_mut(pass));
+        self.team.install(|| {
             for slot in range.clone() {
-                for dispatch in &list.per_step {
-                    Self::run(storage, plan.members, dispatch, slot..slot + 1);
+                for (ix, dispatch) in list.per_step.iter().enumerate() {
+                    let timed = timed.as_mut().map(|timed| &mut timed.per_step[ix]);
+                    clocked(timed, || {
+                        Self::run(storage, plan.members, dispatch, slot..slot + 1);
+                    });
                 }
             }
-            for dispatch in &list.per_range {
-                Self::run(storage, plan.members, dispatch, range.clone());
+            for (ix, dispatch) in list.per_range.iter().enumerate() {
+                let timed = timed.as_mut().map(|timed| &mut timed.per_range[ix]);
+                clocked(timed, || {
+                    Self::run(storage, plan.members, dispatch, range.clone());
+                });
+            }
+            if let Some(timed) = timed {
+                timed.steps += range.len() as u64;
             }
         });
         let metrics = floats(storage, list.metrics);
@@ -311,5 +371,10 @@ impl<T: Real> Executor for Cpu<T> {
             Storage::Words(v) => v.clone(),
             Storage::Floats(v) => v.iter().map(|x| x.to_f32().to_bits()).collect(),
         })
+    }
+
+    fn profile(&mut self, on: bool) -> Result<Option<Profile>> {
+        let next = on.then(|| Profile::new(&self.plan));
+        Ok(std::mem::replace(&mut self.profile, next))
     }
 }

@@ -4,9 +4,9 @@
 //! optimiser's own decay (decoupled for AdamW, added to g elsewhere); then its moments and step.
 //! [`crate::plan::OptimizerKind`] names the papers; formulas and order of operations are PyTorch's.
 
-use rayon::prelude::*;
-
 use super::Real;
+use super::parallel::Disjoint;
+use super::team::fork;
 use crate::plan::{MemberRow, Optimizer, OptimizerKind, StepRow};
 
 /// Elements that one task updates.
@@ -53,20 +53,26 @@ pub fn optimizer<T: Real>(
         let clip = clip_factor(p, row, member, partials);
         let (m, v) = state.split_at_mut(stride);
         let (w, m, v) = (&mut w[..n], &mut m[..n], &mut v[..n]);
-        w.par_chunks_mut(CHUNK)
-            .zip(m.par_chunks_mut(CHUNK))
-            .zip(v.par_chunks_mut(CHUNK))
-            .zip(g.par_chunks(CHUNK))
-            .enumerate()
-            .for_each(|(ix, (((w, m), v), g))| {
-                let weights = n_weights.saturating_sub(ix * CHUNK).min(w.len());
-                let (w, w_bias) = w.split_at_mut(weights);
-                let (m, m_bias) = m.split_at_mut(weights);
-                let (v, v_bias) = v.split_at_mut(weights);
-                let (g, g_bias) = g.split_at(weights);
-                update(row, step, clip, true, w, m, v, g);
-                update(row, step, clip, false, w_bias, m_bias, v_bias, g_bias);
+        let (w, m, v) = (Disjoint::new(w), Disjoint::new(m), Disjoint::new(v));
+        fork(n.div_ceil(CHUNK), |ix| {
+            let range = ix * CHUNK..((ix + 1) * CHUNK).min(n);
+            let weights = n_weights.clamp(range.start, range.end);
+            T::wide(|| {
+                for (range, is_weight) in
+                    [(range.start..weights, true), (weights..range.end, false)]
+                {
+                    // SAFETY: each chunk belongs to one task.
+                    let (w, m, v) = unsafe {
+                        (
+                            w.range(range.clone()),
+                            m.range(range.clone()),
+                            v.range(range.clone()),
+                        )
+                    };
+                    update(row, step, clip, is_weight, w, m, v, &g[range]);
+                }
             });
+        });
     }
 }
 
@@ -87,7 +93,7 @@ fn clip_factor<T: Real>(p: &Optimizer, row: &MemberRow, member: usize, partials:
 /// The formulas. The optimiser's kind is matched outside the loops, so that each loop vectorises.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-fn update<T: Real>(
+pub fn update<T: Real>(
     row: &MemberRow,
     step: &StepRow,
     clip: T,

@@ -1,26 +1,71 @@
-//! Splitting rows over the pool's threads. Every split is of independent rows, so the bits of a
-//! result do not depend on the number of threads.
+//! Splitting buffers over a team's threads. Every split is of independent elements, so the bits of
+//! a result do not depend on the number of threads.
 
-use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::Real;
+use super::team::{fork, threads};
 
 /// Elements below which waking other threads costs more than it saves.
 const SERIAL_BELOW: usize = 16 * 1024;
 
-/// Calls `f(row, out_row)` for every row of `out`, in parallel where it pays.
-pub fn for_rows<A: Send>(out: &mut [A], ld: usize, f: impl Fn(usize, &mut [A]) + Sync) {
-    if out.len() < SERIAL_BELOW {
-        out.chunks_exact_mut(ld)
-            .enumerate()
-            .for_each(|(row, out)| f(row, out));
-        return;
+/// A slice that several tasks write to, each its own places.
+pub struct Disjoint<'a, A> {
+    first: *mut A,
+    len: usize,
+    slice: PhantomData<&'a mut [A]>,
+}
+
+// SAFETY: hands out exclusive references to disjoint places alone, by the promise of `range`.
+unsafe impl<A: Send> Sync for Disjoint<'_, A> {}
+
+impl<'a, A> Disjoint<'a, A> {
+    pub fn new(slice: &'a mut [A]) -> Disjoint<'a, A> {
+        Disjoint {
+            first: slice.as_mut_ptr(),
+            len: slice.len(),
+            slice: PhantomData,
+        }
     }
+
+    /// # Safety
+    /// While the result lives, nobody else asks for a range that overlaps it.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    pub unsafe fn range(&self, range: Range<usize>) -> &mut [A] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: inside the slice, and not shared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(range.start), range.len()) }
+    }
+}
+
+/// Calls `f(ix, chunk)` for every `len` elements of `out`, in parallel.
+pub fn for_chunks<A: Send>(out: &mut [A], len: usize, f: impl Fn(usize, &mut [A]) + Sync) {
+    let (total, chunks) = (out.len(), out.len().div_ceil(len));
+    let out = Disjoint::new(out);
+    fork(chunks, |ix| {
+        // SAFETY: each chunk belongs to one task.
+        f(ix, unsafe {
+            out.range(ix * len..((ix + 1) * len).min(total))
+        });
+    });
+}
+
+/// Calls `f(row, out_row)` for every row of `out`, in parallel where it pays, with the machine's
+/// widest vectors.
+pub fn for_rows<T: Real>(out: &mut [T], ld: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let rows = out.len() / ld;
-    let block = rows.div_ceil(rayon::current_num_threads() * 2).max(1);
-    out.par_chunks_mut(block * ld)
-        .enumerate()
-        .for_each(|(ix, out)| {
+    let tasks = match out.len() < SERIAL_BELOW {
+        true => 1,
+        false => (threads() * 2).min(rows),
+    };
+    let block = rows.div_ceil(tasks.max(1)).max(1);
+    for_chunks(&mut out[..rows * ld], block * ld, |ix, out| {
+        T::wide(|| {
             for (r, out) in out.chunks_exact_mut(ld).enumerate() {
                 f(ix * block + r, out);
             }
         });
+    });
 }

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
+use super::product::{Product, Sink};
+
 /// A floating-point number that every CPU kernel can be written over.
 pub trait Real:
     Copy
@@ -35,10 +37,22 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// 1 - erf(x).
     fn erfc(self) -> Self;
+
+    /// The product, given to `sink`; with the machine's vectors for the number that trains.
+    fn product(product: &Product<Self>, sink: &mut impl Sink<Self>) {
+        product.plain(sink);
+    }
+
+    /// Runs `f`, which a compiler may vectorise; with the machine's widest vectors for the number
+    /// that trains.
+    #[inline(always)]
+    fn wide<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
 }
 
 macro_rules! real {
-    ($t:ty, $erfc:path) => {
+    ($t:ty, $erfc:path, { $($more:tt)* }) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -84,9 +98,19 @@ macro_rules! real {
             fn erfc(self) -> Self {
                 $erfc(self)
             }
+            $($more)*
         }
     };
 }
 
-real!(f32, libm::erfcf);
-real!(f64, libm::erfc);
+real!(f32, libm::erfcf, {
+    fn product(product: &Product<Self>, sink: &mut impl Sink<Self>) {
+        product.vectorised(sink);
+    }
+
+    #[inline(always)]
+    fn wide<R>(f: impl FnOnce() -> R) -> R {
+        pulp::Arch::new().dispatch(f)
+    }
+});
+real!(f64, libm::erfc, {});

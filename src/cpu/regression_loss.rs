@@ -15,7 +15,7 @@ pub fn regression_loss<T: Real>(
     samples: &mut [T],
 ) {
     for_samples(p, tables, d, samples, |row, d| {
-        let delta = T::from_f32(row.member.huber_delta);
+        let delta = T::from_f32(row.member.map_or(1.0, |member| member.huber_delta));
         let outputs = T::from_f32(d.len() as f32);
         let weight = match (row.weights, targets) {
             (Some(weights), Targets::Classes) => weights[row.label as usize],

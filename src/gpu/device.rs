@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter;
+use super::candidates::AdapterFacts;
+use super::pipeline_cache::PipelineCache;
+use crate::cache::Cache;
 use crate::{Error, Result};
 
 /// A device with its queue. The first error the driver reports is kept until somebody asks.
@@ -10,21 +13,54 @@ pub struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
+    /// Pipelines of earlier runs; none without a cache folder, or where the adapter keeps its own.
+    pub pipelines: Option<PipelineCache>,
+    /// What the choice of shaders depends on.
+    pub facts: AdapterFacts,
     failure: Arc<Mutex<Option<String>>>,
 }
 
 impl Device {
     /// Opens the adapter with all that it can do.
     pub fn open(adapter: &wgpu::Adapter) -> Result<Arc<Device>> {
-        Self::open_with(adapter, adapter.limits())
+        Self::open_cached(adapter, &Cache::none())
     }
 
-    /// Opens the adapter with the given limits; a test opens it with WebGPU's defaults.
-    pub fn open_with(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Arc<Device>> {
+    /// [`Self::open`], with the pipelines that earlier runs have left in `cache`.
+    pub fn open_cached(adapter: &wgpu::Adapter, cache: &Cache) -> Result<Arc<Device>> {
+        // Products that share values between lanes, and the clock of `--profile`.
+        let mut features = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        if cache.is_there() {
+            features |= wgpu::Features::PIPELINE_CACHE;
+        }
+        Self::request(
+            adapter,
+            adapter.limits(),
+            adapter.features() & features,
+            cache,
+        )
+    }
+
+    /// Opens the adapter with the given limits and features; a test opens it with WebGPU's defaults.
+    pub fn open_with(
+        adapter: &wgpu::Adapter,
+        limits: wgpu::Limits,
+        features: wgpu::Features,
+    ) -> Result<Arc<Device>> {
+        Self::request(adapter, limits, features, &Cache::none())
+    }
+
+    fn request(
+        adapter: &wgpu::Adapter,
+        limits: wgpu::Limits,
+        features: wgpu::Features,
+        cache: &Cache,
+    ) -> Result<Arc<Device>> {
         let info = adapter.get_info();
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("gpu-train"),
             required_limits: limits,
+            required_features: features,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         });
@@ -47,9 +83,12 @@ impl Device {
                 keep(&slot, format!("the device was lost: {message}"));
             }
         });
+        let pipelines = PipelineCache::open(&device, &info, cache);
         Ok(Arc::new(Device {
             device,
+            pipelines,
             queue,
+            facts: AdapterFacts::new(&info, features),
             info,
             failure,
         }))
@@ -57,10 +96,7 @@ impl Device {
 
     /// The most bytes that one of a plan's buffers may have.
     pub fn largest_buffer(&self) -> u64 {
-        let limits = self.device.limits();
-        limits
-            .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size)
+        largest_buffer(&self.device.limits())
     }
 
     /// The first error since the device was opened.
@@ -91,6 +127,13 @@ impl Device {
             })?;
         self.check()
     }
+}
+
+/// The most bytes that one of a plan's buffers may have under these limits.
+pub fn largest_buffer(limits: &wgpu::Limits) -> u64 {
+    limits
+        .max_storage_buffer_binding_size
+        .min(limits.max_buffer_size)
 }
 
 /// wgpu explains itself in paragraphs; a user gets one line.

@@ -1,10 +1,10 @@
 //! From a kernel to a GPU dispatch: which shader and variant, its specialisation, its grid.
 //!
-//! This is the one place that chooses. The choice depends on one member's shape alone, never on the
-//! number of members or on a timing, so that a member's bits are the same in any population.
+//! The variant is [`super::candidates`]'s.
 
+use super::candidates::{AdapterFacts, candidates};
 use super::shader::Shader;
-use crate::plan::{Epilogue, Kernel, Orientation, Targets};
+use crate::plan::{Epilogue, Kernel, Targets};
 use crate::{Error, Result};
 
 /// Groups that one axis of a grid may have, on every WebGPU device.
@@ -12,6 +12,9 @@ pub const MAX_GROUPS: u32 = 65_535;
 
 /// Invocations of an element-wise workgroup: LANES in `shaders/lib/index.wgsl`.
 pub const LANES: u32 = 64;
+
+/// Workgroup memory on every WebGPU device.
+const WORKGROUP_BYTES: u32 = 16_384;
 
 /// A kernel, ready to become a pipeline.
 #[derive(Clone, Debug)]
@@ -64,16 +67,25 @@ fn deep(groups: u64, z: u32) -> Result<Grid> {
 }
 
 /// `members`: the z axis of the kernels that have one group of workgroups per member.
-pub fn lower(kernel: &Kernel, members: usize) -> Result<Lowered> {
-    lower_as(kernel, members, None)
+pub fn lower(kernel: &Kernel, members: usize, facts: &AdapterFacts) -> Result<Lowered> {
+    lower_as(kernel, members, facts, None)
 }
 
-/// [`lower`] with the variant of a matrix product forced, so that verification reaches those that
-/// no small shape would choose. A kernel without variants ignores it.
-pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result<Lowered> {
+/// [`lower`] with a variant forced. A kernel without variants ignores it.
+pub fn lower_as(
+    kernel: &Kernel,
+    members: usize,
+    facts: &AdapterFacts,
+    forced: Option<&str>,
+) -> Result<Lowered> {
+    let found = candidates(kernel, facts);
+    let variant = match (forced, &found[..]) {
+        (Some(forced), [_, _, ..]) => forced,
+        _ => found[0],
+    };
+    let shader = Shader::find(kernel.name(), variant);
     let wide = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let members = axis(members as u64, "members")?;
-    let mut variant = String::new();
     let mut constants = Vec::new();
     let grid = match kernel {
         Kernel::Gather(p) => flat(wide(p.members, p.batch) * u64::from(p.ld / 4), 1)?,
@@ -84,11 +96,6 @@ pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result
             accumulate,
             bias_grad,
         } => {
-            let (chosen, lanes) = matmul_tile(*orientation, p.m, p.n);
-            let tile = forced.unwrap_or(chosen);
-            variant = tile.to_string();
-            let shader = Shader::find("matmul", tile);
-            let (rows, vecs) = (shader.constant("ROWS"), shader.constant("VECS"));
             let (code, act) = match epilogue {
                 Epilogue::None => (0, None),
                 Epilogue::Bias(act) => (1, Some(act)),
@@ -100,16 +107,10 @@ pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result
                 ("ACT", act.map_or(0.0, |&a| f64::from(a as u32))),
                 ("ACCUMULATE", f64::from(u32::from(*accumulate))),
                 ("BIAS_GRAD", f64::from(u32::from(*bias_grad))),
-                ("TILE_LANES", f64::from(lanes)),
             ];
-            Grid::Fixed([
-                axis(
-                    u64::from(p.n).div_ceil(u64::from(lanes * vecs * 4)),
-                    "columns",
-                )?,
-                axis(u64::from(p.m).div_ceil(u64::from(rows)), "rows")?,
-                members,
-            ])
+            let tile = Tile::new(shader, p.n, facts);
+            constants.extend(tile.constant());
+            tile.grid(p.m, p.n, *bias_grad, members)?
         }
         Kernel::Activation(p, act) | Kernel::ActivationGrad(p, act) => {
             constants = vec![("ACT", f64::from(*act as u32))];
@@ -124,6 +125,27 @@ pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result
                 ("VALUES", f64::from(u32::from(*targets == Targets::Values))),
             ];
             flat(wide(p.members, p.batch), 1)?
+        }
+        Kernel::LinearXent(p, act) => {
+            let rows = shader.constant("ROWS");
+            let classes4 = p.ld / 4;
+            // As many lanes as the inputs have work for and workgroup memory has room.
+            let most = if facts.software { 8 } else { LANES };
+            let room = WORKGROUP_BYTES / (16 * rows * classes4);
+            let room = (room + 1).next_power_of_two() / 2;
+            let lanes = (p.ldx / 4).next_power_of_two().clamp(8, most.min(room));
+            constants = vec![
+                ("ACT", f64::from(*act as u32)),
+                ("CLASSES4", f64::from(classes4)),
+                ("TILE_LANES", f64::from(lanes)),
+                ("N_PARTS", f64::from(lanes * rows * classes4)),
+            ];
+            deep(u64::from(p.batch.div_ceil(rows)), members)?
+        }
+        Kernel::WeightUpdate(p) => {
+            let tile = Tile::new(shader, p.n, facts);
+            constants.extend(tile.constant());
+            tile.grid(p.m, p.n, true, members)?
         }
         Kernel::Confusion(p) => flat(wide(p.members, p.batch), 1)?,
         Kernel::ReduceMetrics(p) => Grid::PerStep(p.members),
@@ -143,28 +165,63 @@ pub fn lower_as(kernel: &Kernel, members: usize, forced: Option<&str>) -> Result
         }
     };
     Ok(Lowered {
-        shader: Shader::find(kernel.name(), &variant),
+        shader,
         constants,
         grid,
     })
 }
 
-/// The register tile and the lanes of a matrix product, by shape.
-///
-/// Measured on llvmpipe (2 cores): a wide tile reads A less often, but a tile wider than the matrix
-/// computes columns that nobody wants.
-fn matmul_tile(orientation: Orientation, m: u32, n: u32) -> (&'static str, u32) {
-    let n4 = n.div_ceil(4);
-    let lanes = match n4 {
-        0..=8 => 8,
-        9..=16 => 16,
-        _ => 32,
-    };
-    match orientation {
-        Orientation::NT => ("8x4", lanes),
-        Orientation::NN | Orientation::TN if m >= 16 && n4 >= 16 => ("16x8", 8),
-        Orientation::NN | Orientation::TN if m >= 16 => ("16x4", 8),
-        Orientation::NN | Orientation::TN => ("8x4", lanes),
+/// The part of a matrix product that one workgroup makes.
+struct Tile {
+    rows: u32,
+    columns: u32,
+    /// The workgroup's size where the shader leaves it open.
+    lanes: Option<u32>,
+}
+
+impl Tile {
+    fn new(shader: &Shader, n: u32, facts: &AdapterFacts) -> Tile {
+        let rows = shader.constant("ROWS");
+        let of_lanes = |lanes: u32, vecs: u32| Tile {
+            rows,
+            columns: lanes * vecs * 4,
+            lanes: Some(lanes),
+        };
+        match shader.tile {
+            "stream" if facts.software && rows > 8 => of_lanes(8, shader.constant("VECS")),
+            // No more lanes than there are columns for.
+            "stream" => of_lanes(
+                n.div_ceil(4).next_power_of_two().clamp(8, 32),
+                shader.constant("VECS"),
+            ),
+            "broadcast" => of_lanes(facts.subgroup.unwrap_or(8), 1),
+            "block" => Tile {
+                rows: 16 * rows,
+                columns: 64 * shader.constant("VECS"),
+                lanes: None,
+            },
+            "split" => Tile {
+                rows,
+                columns: 4 * shader.constant("WIDTH"),
+                lanes: None,
+            },
+            other => panic!("no tile is named {other}"),
+        }
+    }
+
+    fn constant(&self) -> Option<(&'static str, f64)> {
+        self.lanes.map(|lanes| ("TILE_LANES", f64::from(lanes)))
+    }
+
+    /// Tiles over m x n, and a column of workgroups more that sums the columns of A.
+    fn grid(&self, m: u32, n: u32, sums_columns: bool, members: u32) -> Result<Grid> {
+        let columns = u64::from(n).div_ceil(u64::from(self.columns)) + u64::from(sums_columns);
+        let rows = u64::from(m).div_ceil(u64::from(self.rows));
+        Ok(Grid::Fixed([
+            axis(columns, "columns")?,
+            axis(rows, "rows")?,
+            members,
+        ]))
     }
 }
 

@@ -1,11 +1,14 @@
 //! Pipelines, layouts and bind groups: made once per plan, never per step.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use super::Device;
-use super::lower::{Grid, Lowered, lower_as};
+use super::bounds;
+use super::lower::{Grid, Lowered};
 use super::shader::{Access, Shader};
-use crate::Result;
 use crate::plan::{Dispatch, Plan};
 
 /// Bytes between two places in the buffer that holds the step numbers; WebGPU's alignment.
@@ -17,20 +20,37 @@ pub struct Ready {
     pub bind_group: wgpu::BindGroup,
     pub uses_step: bool,
     pub grid: Grid,
+    /// Empty where the kernel has only one.
+    pub variant: &'static str,
 }
 
 /// Makes pipelines, each once.
-pub struct Pipelines<'a> {
-    device: &'a Device,
+pub struct Pipelines {
+    device: Arc<Device>,
     at_layout: wgpu::BindGroupLayout,
-    made: HashMap<Key, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>,
+    modules: HashMap<Source, wgpu::ShaderModule>,
+    made: HashMap<Key, Made>,
 }
 
-/// Shader, variant and the bits of the specialisation constants.
-type Key = (&'static str, &'static str, Vec<u64>);
+/// Shader and variant.
+type Source = (&'static str, &'static str);
 
-impl<'a> Pipelines<'a> {
-    pub fn new(device: &'a Device) -> Self {
+/// With the bits of the specialisation constants.
+type Key = (Source, Vec<u64>);
+
+type Made = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
+
+fn key(lowered: &Lowered) -> Key {
+    let bits = lowered.constants.iter().map(|(_, v)| v.to_bits()).collect();
+    (source(lowered.shader), bits)
+}
+
+fn source(shader: &Shader) -> Source {
+    (shader.name, shader.variant)
+}
+
+impl Pipelines {
+    pub fn new(device: Arc<Device>) -> Self {
         let at_layout = device
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -49,6 +69,7 @@ impl<'a> Pipelines<'a> {
         Pipelines {
             device,
             at_layout,
+            modules: HashMap::new(),
             made: HashMap::new(),
         }
     }
@@ -84,16 +105,36 @@ impl<'a> Pipelines<'a> {
             })
     }
 
-    /// Binds one dispatch of `plan` to its buffers; `variant` forces a matrix product's.
-    pub fn ready(
-        &mut self,
+    /// Makes the pipelines of these kernels that are not there yet, side by side.
+    pub fn compile(&mut self, kernels: &[&Lowered]) {
+        let mut missing: HashMap<Key, &Lowered> = HashMap::new();
+        let mut unread: HashMap<Source, &Shader> = HashMap::new();
+        for lowered in kernels {
+            if !self.made.contains_key(&key(lowered)) {
+                missing.insert(key(lowered), lowered);
+                if !self.modules.contains_key(&source(lowered.shader)) {
+                    unread.insert(source(lowered.shader), lowered.shader);
+                }
+            }
+        }
+        let modules = unread.into_par_iter();
+        let modules: Vec<_> = modules.map(|(key, s)| (key, self.module(s))).collect();
+        self.modules.extend(modules);
+        let made = missing.into_par_iter();
+        let made: Vec<_> = made.map(|(key, l)| (key, self.make(l))).collect();
+        self.made.extend(made);
+    }
+
+    /// Binds one dispatch of `plan` to its buffers; its pipeline has been compiled.
+    pub fn bind(
+        &self,
         plan: &Plan,
         dispatch: &Dispatch,
+        lowered: &Lowered,
         buffers: &[wgpu::Buffer],
-        variant: Option<&str>,
-    ) -> Result<Ready> {
-        let lowered = lower_as(&dispatch.kernel, plan.members, variant)?;
-        let (pipeline, layout) = self.pipeline(&lowered);
+    ) -> Ready {
+        bounds::check(plan, dispatch);
+        let (pipeline, layout) = self.made[&key(lowered)].clone();
         // A parameter block of its own: a few dozen bytes, written once.
         let bytes = dispatch.kernel.param_bytes();
         let params = self.device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -120,27 +161,16 @@ impl<'a> Pipelines<'a> {
                 layout: &layout,
                 entries: &entries,
             });
-        Ok(Ready {
+        Ready {
             pipeline,
             bind_group,
             uses_step: lowered.shader.uses_step,
             grid: lowered.grid,
-        })
-    }
-
-    fn pipeline(&mut self, lowered: &Lowered) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
-        let Shader { name, variant, .. } = lowered.shader;
-        let bits = lowered.constants.iter().map(|(_, v)| v.to_bits()).collect();
-        let key = (*name, *variant, bits);
-        if let Some(made) = self.made.get(&key) {
-            return made.clone();
+            variant: lowered.shader.variant,
         }
-        let made = self.make(lowered);
-        self.made.insert(key, made.clone());
-        made
     }
 
-    fn make(&self, lowered: &Lowered) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+    fn make(&self, lowered: &Lowered) -> Made {
         let shader = lowered.shader;
         let device = &self.device.device;
         let label = Some(shader.name);
@@ -176,30 +206,38 @@ impl<'a> Pipelines<'a> {
             bind_group_layouts: &groups,
             immediate_size: 0,
         });
-        let mut checks = wgpu::ShaderRuntimeChecks::checked();
-        checks.force_loop_bounding = false;
-        // SAFETY: every loop of every shader counts up to, or halves down from, a number that its
-        // body does not change, so that each ends; all other checks stay on.
-        let module = unsafe {
-            device.create_shader_module_trusted(
-                wgpu::ShaderModuleDescriptor {
-                    label,
-                    source: wgpu::ShaderSource::Wgsl(shader.source.into()),
-                },
-                checks,
-            )
-        };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&pipeline_layout),
-            module: &module,
+            module: &self.modules[&source(shader)],
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &lowered.constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.device.pipelines.as_ref().map(|cache| cache.raw()),
         });
         (pipeline, layout)
+    }
+
+    fn module(&self, shader: &Shader) -> wgpu::ShaderModule {
+        let mut checks = wgpu::ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = false;
+        checks.bounds_checks = !bounds::covers(shader);
+        // SAFETY: every loop of every shader counts up to, or halves down from, a number that its
+        // body does not change, so that each ends. Bounds go unchecked only in the products: their
+        // indices into buffers depend on parameters, the grid and the step's number alone, and
+        // `bounds::check`, called before every binding, holds the largest of each to the buffer's
+        // length (a step's number stays below the table's capacity: `Gpu::submit`); those into private
+        // and workgroup arrays are constants, lanes and loop counters below the arrays' sizes.
+        unsafe {
+            self.device.device.create_shader_module_trusted(
+                wgpu::ShaderModuleDescriptor {
+                    label: Some(shader.name),
+                    source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+                },
+                checks,
+            )
+        }
     }
 }

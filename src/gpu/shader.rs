@@ -15,12 +15,16 @@ pub struct Shader {
     pub name: &'static str,
     /// Empty where there is only one.
     pub variant: &'static str,
+    /// What makes its product, `shaders/lib/tile_TILE.wgsl`; empty for a kernel without one.
+    pub tile: &'static str,
     /// The constants that make the variant.
     pub constants: &'static [(&'static str, u32)],
     /// The bindings of group 0, in order; the first is the parameter block.
     pub access: &'static [Access],
     /// Reads the step table, so that group 1 says where it stands.
     pub uses_step: bool,
+    /// Shares values between the lanes of a subgroup, which a workgroup must be.
+    pub subgroups: bool,
     pub source: &'static str,
 }
 

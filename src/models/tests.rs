@@ -37,7 +37,7 @@ fn notation_round_trips() {
 
 /// A small step is latency-bound: its dispatches are its time.
 #[test]
-fn the_default_step_is_eight_dispatches() {
+fn the_default_step_is_five_dispatches() {
     let model = Sequential::parse("mlp", 10).unwrap();
     let mut spec = Spec {
         inputs: 784,
@@ -50,12 +50,12 @@ fn the_default_step_is_eight_dispatches() {
         ..Spec::default()
     };
     let plan = Plan::record(&spec, |rec, x| model.forward(rec, x));
-    assert_eq!(plan.train.per_step.len(), 8, "{plan}");
+    assert_eq!(plan.train.per_step.len(), 5, "{plan}");
     assert_eq!(plan.eval.per_step.len(), 5, "{plan}");
     assert_eq!(plan.n_parameters(), 101_770);
     spec.clips = true;
     let plan = Plan::record(&spec, |rec, x| model.forward(rec, x));
-    assert_eq!(plan.train.per_step.len(), 9, "{plan}");
+    assert_eq!(plan.train.per_step.len(), 7, "{plan}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! linear layer alone, the derivative is applied in that layer's backward matrix product, and the
 //! gradient that reaches the activation is already the one of its input.
 
+use super::head::Head;
 use super::recorder::Shared;
 use super::*;
 
@@ -49,41 +50,74 @@ pub(super) enum Node {
 
 /// The gradient of a value, as far as it has been gathered.
 #[derive(Clone, Copy)]
-struct Gradient {
-    buffer: BufferId,
+pub(super) struct Gradient {
+    pub buffer: BufferId,
     /// Made for this value alone, so that a further contribution may be added in place.
-    owned: bool,
+    pub owned: bool,
     /// Already multiplied by the derivative of the activation that made the value.
-    through_activation: bool,
+    pub through_activation: bool,
+}
+
+/// A linear layer and the gradient of its pre-activation, from element `offset` of `dz` on.
+struct Layer {
+    x: Value,
+    y: Value,
+    weight: usize,
+    bias: usize,
+    dz: BufferId,
+    offset: usize,
 }
 
 struct Gradients(Vec<Option<Gradient>>);
 
 impl Recorder {
-    /// Records the backward half: from the gradient of `y`, in `dy`, to all parameters that train.
-    pub(super) fn backward(&mut self, y: Value, dy: BufferId) {
+    /// Records the backward half: from what the head left of `y` to all parameters that train.
+    pub(super) fn backward(&mut self, y: Value, head: &Head) {
         let mut grads = Gradients(vec![None; self.values.len()]);
         if !self.values[y.0].needs_grad {
             return;
         }
-        grads.0[y.0] = Some(Gradient {
-            buffer: dy,
-            owned: false,
-            through_activation: false,
-        });
         let mut has_grad = vec![false; self.params.len()];
+        match head {
+            Head::Loss(dy) => {
+                grads.0[y.0] = Some(Gradient {
+                    buffer: *dy,
+                    owned: false,
+                    through_activation: false,
+                });
+            }
+            Head::Fused(fused) => {
+                let layer = Layer {
+                    x: fused.x,
+                    y: fused.y,
+                    weight: fused.weight,
+                    bias: fused.bias,
+                    dz: fused.grads,
+                    offset: fused.d_offset,
+                };
+                grads.0[fused.x.0] = fused.input;
+                self.weight_grad(&layer, &mut has_grad);
+            }
+        }
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {
             match node {
                 Node::Linear { x, y, weight, bias } => {
                     let Some(dz) = self.before_activation(&mut grads, y) else {
                         continue;
                     };
-                    if self.params[weight].trainable {
-                        self.weight_grad(x, y, weight, bias, dz, &mut has_grad);
-                    }
+                    let layer = Layer {
+                        x,
+                        y,
+                        weight,
+                        bias,
+                        dz,
+                        offset: 0,
+                    };
+                    // First what reads the weights, then what may move them.
                     if self.values[x.0].needs_grad {
                         self.input_grad(x, y, weight, dz, &mut grads);
                     }
+                    self.weight_grad(&layer, &mut has_grad);
                 }
                 Node::Activation { x, y } => {
                     if let Some(dz) = self.before_activation(&mut grads, y) {
@@ -184,18 +218,53 @@ impl Recorder {
         Some(dz)
     }
 
-    /// dw \[out,in\] = dz^T * x and db \[out\] = the column sums of dz, in one kernel.
-    fn weight_grad(
-        &mut self,
-        x: Value,
-        y: Value,
-        weight: usize,
-        bias: usize,
-        dz: BufferId,
-        has_grad: &mut [bool],
-    ) {
+    /// dw \[out,in\] = dz^T * x and db \[out\] = the column sums of dz, in one kernel, which moves
+    /// the weights itself where nobody else needs the gradient. Nothing where the layer is frozen.
+    fn weight_grad(&mut self, layer: &Layer, has_grad: &mut [bool]) {
+        let &Layer {
+            x,
+            y,
+            weight,
+            bias,
+            dz,
+            offset,
+        } = layer;
+        if !self.params[weight].trainable {
+            return;
+        }
         let (inputs, out, b) = (self.values[x.0].cols, self.values[y.0].cols, self.batch);
         let (ldx, ldy) = (pad4(inputs), pad4(out));
+        let shared = self.shared();
+        let x_buffer = self.values[x.0].buffer;
+        let name = self.params[weight].name.clone();
+        if self.fuses_update {
+            let update = WeightUpdate {
+                m: out as u32,
+                n: inputs as u32,
+                k: b as u32,
+                lda: ldy as u32,
+                ldb: ldx as u32,
+                ldc: ldx as u32,
+                a_offset: offset as u32,
+                a_stride: (b * ldy) as u32,
+                b_stride: (b * ldx) as u32,
+                members: self.members as u32,
+                w_offset: self.params[weight].offset as u32,
+                d_offset: self.params[bias].offset as u32,
+                stride: self.arena_len as u32,
+            };
+            let operands = [
+                dz,
+                x_buffer,
+                shared.rows,
+                self.steps,
+                shared.state,
+                shared.parameters,
+            ];
+            let label = format!("update of {name} and bias");
+            self.dispatch(Kernel::WeightUpdate(update), &operands, label);
+            return;
+        }
         let shape = Matmul {
             m: out as u32,
             n: inputs as u32,
@@ -203,7 +272,7 @@ impl Recorder {
             lda: ldy as u32,
             ldb: ldx as u32,
             ldc: ldx as u32,
-            a_offset: 0,
+            a_offset: offset as u32,
             a_stride: (b * ldy) as u32,
             b_offset: 0,
             b_stride: (b * ldx) as u32,
@@ -221,10 +290,16 @@ impl Recorder {
             bias_grad: true,
         };
         has_grad[weight] = true;
-        let x_buffer = self.values[x.0].buffer;
-        let operands = [dz, x_buffer, dz, self.shared().grads];
-        let label = format!("grad of {} and bias", self.params[weight].name);
+        let operands = [dz, x_buffer, dz, shared.grads];
+        let label = format!("grad of {name} and bias");
         self.dispatch(kernel, &operands, label);
+    }
+
+    /// The activation that made x, with what its derivative is computed from, where x has no other
+    /// reader, so that the derivative can be applied as the gradient is made.
+    pub(super) fn fusable_activation(&self, x: Value) -> Option<(Activation, BufferId)> {
+        let info = &self.values[x.0];
+        info.activation.filter(|_| info.consumers == 1)
     }
 
     /// dx \[B,in\] = dz * w, times the derivative of x's own activation where x has no other reader.
@@ -238,9 +313,7 @@ impl Recorder {
     ) {
         let (inputs, out, b) = (self.values[x.0].cols, self.values[y.0].cols, self.batch);
         let (ldx, ldy) = (pad4(inputs), pad4(out));
-        let fused = self.values[x.0]
-            .activation
-            .filter(|_| self.values[x.0].consumers == 1);
+        let fused = self.fusable_activation(x);
         let (epilogue, e) = match fused {
             Some((activation, saved)) => (Epilogue::ActivationGrad(activation), saved),
             None => (Epilogue::None, dz),

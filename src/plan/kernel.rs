@@ -22,6 +22,9 @@ pub const NORM_EPS: f64 = 1e-5;
 /// The part of a batch's statistics that batch normalisation's running ones take; PyTorch's default.
 pub const NORM_MOMENTUM: f64 = 0.1;
 
+/// The most classes that [`LinearXent`] takes: their outputs stay in registers.
+pub const LINEAR_XENT_CLASSES: usize = 32;
+
 /// Declares a parameter block: a `Params` uniform of u32 fields whose WGSL twin has the same
 /// fields in the same order (a test walks the shaders and compares).
 macro_rules! params {
@@ -96,8 +99,8 @@ params! {
         op,
     }
 
-    /// A loss head over raw outputs \[P, B, C\]. Buffers: outputs, labels, indices, rows, steps,
-    /// class weights, d, samples. `d` is the gradient (train) or the prediction (eval);
+    /// A loss head over raw outputs \[P, B, C\]. Buffers: outputs, labels, indices, rows
+    /// (`regression_loss` alone), steps, class weights, d, samples. `d` is the gradient (train) or the prediction (eval);
     /// `samples`\[s,p,b\] is (loss, correct), for regression (loss, squared error).
     LossHead {
         members,
@@ -107,6 +110,50 @@ params! {
         /// 0 trains: d is the gradient, smoothing and class weights act. 1 evaluates: d is the
         /// prediction.
         eval,
+    }
+
+    /// The output layer of a classifier with its loss, in training: outputs = x * w^T + b, their
+    /// softmax, cross-entropy and its gradient d, and dx = d * w times the derivative of the
+    /// activation that made x. The outputs are never stored. Buffers: x, parameters, labels,
+    /// indices, steps, class weights, grads (dx \[P, B, ldx\], behind it d \[P, B, ld\]), samples.
+    LinearXent {
+        members,
+        batch,
+        /// Columns of x.
+        inputs,
+        ldx,
+        /// At most [`LINEAR_XENT_CLASSES`].
+        classes,
+        ld,
+        w_offset,
+        b_offset,
+        /// Elements of one member's arena.
+        stride,
+        /// Where d begins in grads.
+        d_offset,
+        /// 0 leaves dx out: nobody wants the gradient of x.
+        input_grad,
+    }
+
+    /// The optimiser's update of a linear layer's weights \[m,n\] and bias \[m\], by the gradient
+    /// dw = dz^T * x and db = sum over k of dz, which is never stored. Buffers: dz \[P,k,m\],
+    /// x \[P,k,n\], rows, steps, state, parameters.
+    WeightUpdate {
+        m,
+        n,
+        k,
+        lda,
+        ldb,
+        ldc,
+        a_offset,
+        a_stride,
+        b_stride,
+        members,
+        /// Where the weights, and the bias, lie in a member's arena.
+        w_offset,
+        d_offset,
+        /// Elements of one member's arena.
+        stride,
     }
 
     /// Counts predictions: counts\[p, label, argmax\] += 1. Buffers: outputs, labels, indices,
@@ -251,10 +298,14 @@ pub enum Kernel {
     SoftmaxXent(LossHead),
     /// The error of raw outputs against their targets, and its gradient.
     RegressionLoss(LossHead, ErrorKind, Targets),
+    /// The output layer and its loss in one; the activation is the one that made x.
+    LinearXent(LinearXent, Activation),
     Confusion(Confusion),
     ReduceMetrics(ReduceMetrics),
     GradNorm(GradNorm),
     Optimizer(Optimizer),
+    /// A weight gradient and the optimiser in one.
+    WeightUpdate(WeightUpdate),
     Accumulate(Accumulate),
     Ema(Ema),
     MaxNorm(MaxNorm),
@@ -266,7 +317,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Names in table order; `shaders/NAME.wgsl` and `src/cpu/NAME.rs` exist for each.
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 21] = [
         "gather",
         "matmul",
         "activation",
@@ -275,10 +326,12 @@ impl Kernel {
         "dropout",
         "softmax_xent",
         "regression_loss",
+        "linear_xent",
         "confusion",
         "reduce_metrics",
         "grad_norm",
         "optimizer",
+        "weight_update",
         "accumulate",
         "ema",
         "max_norm",
@@ -298,17 +351,19 @@ impl Kernel {
             Kernel::Dropout(_) => 5,
             Kernel::SoftmaxXent(_) => 6,
             Kernel::RegressionLoss(..) => 7,
-            Kernel::Confusion(_) => 8,
-            Kernel::ReduceMetrics(_) => 9,
-            Kernel::GradNorm(_) => 10,
-            Kernel::Optimizer(_) => 11,
-            Kernel::Accumulate(_) => 12,
-            Kernel::Ema(_) => 13,
-            Kernel::MaxNorm(_) => 14,
-            Kernel::BatchNorm(_) => 15,
-            Kernel::BatchNormGrad(_) => 16,
-            Kernel::LayerNorm(_) => 17,
-            Kernel::LayerNormGrad(_) => 18,
+            Kernel::LinearXent(..) => 8,
+            Kernel::Confusion(_) => 9,
+            Kernel::ReduceMetrics(_) => 10,
+            Kernel::GradNorm(_) => 11,
+            Kernel::Optimizer(_) => 12,
+            Kernel::WeightUpdate(_) => 13,
+            Kernel::Accumulate(_) => 14,
+            Kernel::Ema(_) => 15,
+            Kernel::MaxNorm(_) => 16,
+            Kernel::BatchNorm(_) => 17,
+            Kernel::BatchNormGrad(_) => 18,
+            Kernel::LayerNorm(_) => 19,
+            Kernel::LayerNormGrad(_) => 20,
         }]
     }
 
@@ -318,7 +373,9 @@ impl Kernel {
             Kernel::BatchNorm(_) => 3,
             Kernel::SoftmaxXent(_)
             | Kernel::RegressionLoss(..)
+            | Kernel::LinearXent(..)
             | Kernel::Optimizer(_)
+            | Kernel::WeightUpdate(_)
             | Kernel::BatchNormGrad(_)
             | Kernel::LayerNorm(_)
             | Kernel::LayerNormGrad(_) => 2,
@@ -334,10 +391,12 @@ impl Kernel {
             "activation" | "activation_grad" | "add" => Elementwise::FIELDS,
             "dropout" => Dropout::FIELDS,
             "softmax_xent" | "regression_loss" => LossHead::FIELDS,
+            "linear_xent" => LinearXent::FIELDS,
             "confusion" => Confusion::FIELDS,
             "reduce_metrics" => ReduceMetrics::FIELDS,
             "grad_norm" => GradNorm::FIELDS,
             "optimizer" => Optimizer::FIELDS,
+            "weight_update" => WeightUpdate::FIELDS,
             "accumulate" => Accumulate::FIELDS,
             "ema" => Ema::FIELDS,
             "max_norm" => MaxNorm::FIELDS,
@@ -357,10 +416,12 @@ impl Kernel {
             }
             Kernel::Dropout(p) => bytemuck::bytes_of(p),
             Kernel::SoftmaxXent(p) | Kernel::RegressionLoss(p, ..) => bytemuck::bytes_of(p),
+            Kernel::LinearXent(p, _) => bytemuck::bytes_of(p),
             Kernel::Confusion(p) => bytemuck::bytes_of(p),
             Kernel::ReduceMetrics(p) => bytemuck::bytes_of(p),
             Kernel::GradNorm(p) => bytemuck::bytes_of(p),
             Kernel::Optimizer(p) => bytemuck::bytes_of(p),
+            Kernel::WeightUpdate(p) => bytemuck::bytes_of(p),
             Kernel::Accumulate(p) => bytemuck::bytes_of(p),
             Kernel::Ema(p) => bytemuck::bytes_of(p),
             Kernel::MaxNorm(p) => bytemuck::bytes_of(p),

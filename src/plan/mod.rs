@@ -6,18 +6,21 @@
 
 mod activation;
 mod gradient;
+mod head;
 mod kernel;
 mod ops;
 mod optimizer;
 mod print;
 mod recorder;
 mod spec;
+mod work;
 
 pub use activation::{Activation, LEAKY_SLOPE};
 pub use kernel::*;
 pub use optimizer::{Batch, Hyper, MemberRow, OptimizerKind, StepRow};
 pub use recorder::{Recorder, Value};
 pub use spec::{Loss, Spec};
+pub use work::{Roof, Work};
 
 /// Dropout layers that one member row has room for.
 pub const MAX_DROPOUT_LAYERS: usize = 8;
@@ -72,6 +75,8 @@ pub struct Pass {
     /// What the model made of the batch \[P, B, ld\]: the gradient of its outputs in the training
     /// pass, its prediction (probabilities with cross-entropy, raw outputs else) in the evaluation pass.
     pub head: BufferId,
+    /// Elements before it in that buffer.
+    pub head_offset: usize,
 }
 
 /// What a tensor is to its layer.
@@ -184,7 +189,7 @@ pub struct Plan {
     pub parameters: BufferId,
     /// The moving average of the parameters \[P, arena_len\], which the evaluation pass reads.
     pub averages: Option<BufferId>,
-    /// \[P, arena_len\]
+    /// \[P, arena_len\]; empty where gradients go into the optimiser as they are made.
     pub grads: BufferId,
     /// Gradients summed over the batches of one update \[P, arena_len\], where several make one.
     pub accumulated: Option<BufferId>,

@@ -159,7 +159,6 @@ impl Hyper {
             l1: self.l1 as f32,
             l2: self.l2 as f32,
             clip_norm: self.clip_norm as f32,
-            label_smoothing: self.label_smoothing as f32,
             huber_delta: self.huber_delta as f32,
             max_norm: self.max_norm as f32,
             ..MemberRow::default()
@@ -202,6 +201,7 @@ impl Hyper {
             } else {
                 (1.0 - batch.ema) as f32
             },
+            label_smoothing: self.label_smoothing as f32,
         }
     }
 }
@@ -265,7 +265,6 @@ pub struct MemberRow {
     pub l1: f32,
     pub l2: f32,
     pub clip_norm: f32,
-    pub label_smoothing: f32,
     pub huber_delta: f32,
     pub max_norm: f32,
     pub drop_threshold: [u32; MAX_DROPOUT_LAYERS],
@@ -273,7 +272,7 @@ pub struct MemberRow {
 }
 
 impl MemberRow {
-    pub const FIELDS: [&str; 21] = [
+    pub const FIELDS: [&str; 20] = [
         "optimizer",
         "active_flag",
         "seed_lo",
@@ -290,7 +289,6 @@ impl MemberRow {
         "l1",
         "l2",
         "clip_norm",
-        "label_smoothing",
         "huber_delta",
         "max_norm",
         "drop_threshold",
@@ -324,10 +322,12 @@ pub struct StepRow {
     pub applies: u32,
     /// 1 - decay of the moving average of the weights; 1 makes the average the weights themselves.
     pub ema_rest: f32,
+    /// The member's own, here so that the cross-entropy of training reads one table and not two.
+    pub label_smoothing: f32,
 }
 
 impl StepRow {
-    pub const FIELDS: [&str; 11] = [
+    pub const FIELDS: [&str; 12] = [
         "valid",
         "draw",
         "lr",
@@ -339,5 +339,6 @@ impl StepRow {
         "begins",
         "applies",
         "ema_rest",
+        "label_smoothing",
     ];
 }

@@ -106,10 +106,18 @@ impl fmt::Display for Kernel {
                     p.batch, p.classes
                 )
             }
+            Kernel::LinearXent(p, act) => {
+                write!(f, " {}x{}x{}", p.batch, p.classes, p.inputs)?;
+                match act {
+                    Activation::None => Ok(()),
+                    act => write!(f, ", dx * {act}'"),
+                }
+            }
             Kernel::Confusion(p) => write!(f, " {}x{}", p.batch, p.classes),
             Kernel::ReduceMetrics(p) => write!(f, " batch {}", p.batch),
             Kernel::GradNorm(p) => write!(f, " {} in {} parts", p.n, p.n_partials),
             Kernel::Optimizer(p) => write!(f, " {}", p.n),
+            Kernel::WeightUpdate(p) => write!(f, " {}x{}x{}", p.m, p.n, p.k),
             Kernel::Accumulate(p) => write!(f, " {}", p.n),
             Kernel::Ema(p) => write!(f, " {}", p.n),
             Kernel::MaxNorm(p) => write!(f, " {}x{}", p.rows, p.cols),

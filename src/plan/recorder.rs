@@ -5,6 +5,7 @@
 //! the training pass, whose backward half is written while recording, and once for evaluation.
 
 use super::gradient::Node;
+use super::head::{Head, Tables};
 use super::*;
 
 /// A matrix \[P, B, cols\] of the pass being recorded.
@@ -48,21 +49,23 @@ pub struct Recorder {
     pub(super) n_dropout: usize,
     pub(super) shared: Option<Shared>,
     pub(super) steps: BufferId,
+    /// Weight gradients go into the optimiser as they are made and are never stored.
+    pub(super) fuses_update: bool,
 }
 
 /// Buffers that both passes use.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     pixels: BufferId,
-    labels: BufferId,
+    pub labels: BufferId,
     norm: BufferId,
-    class_weights: BufferId,
+    pub class_weights: BufferId,
     pub rows: BufferId,
     pub parameters: BufferId,
     averages: Option<BufferId>,
     pub grads: BufferId,
     accumulated: BufferId,
-    state: BufferId,
+    pub state: BufferId,
     confusion: BufferId,
 }
 
@@ -126,6 +129,7 @@ impl Recorder {
             n_dropout: 0,
             shared: None,
             steps: BufferId(0),
+            fuses_update: false,
         };
         // Parameters go to a stand-in buffer while their places are unknown.
         let stand_in = rec.buffer("stand-in", Dtype::F32, 0);
@@ -242,6 +246,7 @@ impl Recorder {
                 samples,
                 metrics,
                 head: samples,
+                head_offset: 0,
             };
         }
         let x = self.value(&format!("{word} input"), spec.inputs, None, false);
@@ -260,48 +265,21 @@ impl Recorder {
         self.dispatch(gather, &sources, "input".to_string());
         let y = model(self, x);
 
-        let outputs = self.values[y.0].buffer;
-        let ld = pad4(spec.classes) as u32;
-        let head_label = match mode {
-            Mode::Train => "grad of outputs",
-            _ => "prediction",
-        };
-        let head = self.buffer(head_label, F32, p * batch * ld as usize);
-        let loss_head = LossHead {
-            members: p as u32,
-            batch: batch as u32,
-            classes: spec.classes as u32,
-            ld,
-            eval: (mode == Mode::Eval) as u32,
-        };
-        let targets = match spec.regression {
-            true => Targets::Values,
-            false => Targets::Classes,
-        };
-        let error = |kind| Kernel::RegressionLoss(loss_head, kind, targets);
-        let kernel = match spec.loss {
-            Loss::CrossEntropy => Kernel::SoftmaxXent(loss_head),
-            Loss::Mse => error(ErrorKind::Squared),
-            Loss::Mae => error(ErrorKind::Absolute),
-            Loss::Huber => error(ErrorKind::Huber),
-        };
-        let operands = [
-            outputs,
-            shared.labels,
+        let tables = Tables {
             indices,
-            shared.rows,
             steps,
-            shared.class_weights,
-            head,
             samples,
-        ];
-        self.dispatch(kernel, &operands, spec.loss.name().to_string());
-
+        };
+        let head = self.head(y, &tables);
         match mode {
             // With everything frozen there is nothing to move.
             Mode::Train if self.n_trainable == 0 => {}
             Mode::Train => {
-                self.backward(y, head);
+                self.fuses_update = self.can_fuse_update(spec, &head);
+                if self.fuses_update {
+                    self.buffers[shared.grads.0].len = 0;
+                }
+                self.backward(y, &head);
                 self.update(spec);
             }
             _ if spec.regression => {}
@@ -310,8 +288,9 @@ impl Recorder {
                     members: p as u32,
                     batch: batch as u32,
                     classes: spec.classes as u32,
-                    ld,
+                    ld: pad4(spec.classes) as u32,
                 });
+                let outputs = self.values[y.0].buffer;
                 let operands = [outputs, shared.labels, indices, steps, shared.confusion];
                 self.dispatch(counts, &operands, "confusion counts".to_string());
             }
@@ -333,12 +312,35 @@ impl Recorder {
             steps,
             samples,
             metrics,
-            head,
+            head: head.place().0,
+            head_offset: head.place().1,
         }
     }
 
-    /// The whole optimiser as one dispatch. Before it, where the spec asks for them, batches are
-    /// accumulated and the norm to clip by is reduced; after it norms are bounded and weights averaged.
+    /// Whether each gradient can go into the optimiser as it is made: every tensor that trains is a
+    /// linear layer's, read by that layer alone, and nobody asks for sums or norms of gradients.
+    fn can_fuse_update(&self, spec: &Spec, head: &Head) -> bool {
+        if spec.clips || spec.accumulates || spec.stores_grads {
+            return false;
+        }
+        let mut readers = vec![0; self.params.len()];
+        if let Head::Fused(fused) = head {
+            readers[fused.weight] += 1;
+            readers[fused.bias] += 1;
+        }
+        for node in &self.nodes {
+            if let Node::Linear { weight, bias, .. } = node {
+                readers[*weight] += 1;
+                readers[*bias] += 1;
+            }
+        }
+        let mut trained = self.params.iter().zip(readers).filter(|(p, _)| p.trainable);
+        trained.all(|(_, readers)| readers == 1)
+    }
+
+    /// The whole optimiser as one dispatch, unless every weight gradient has taken its own along.
+    /// Before it, where the spec asks for them, batches are accumulated and the norm to clip by is
+    /// reduced; after it norms are bounded and weights averaged.
     fn update(&mut self, spec: &Spec) {
         let Shared {
             rows,
@@ -383,15 +385,17 @@ impl Recorder {
             let operands = [parameters, grads, rows, partials];
             self.dispatch(Kernel::GradNorm(norm), &operands, "gradient norm".into());
         }
-        let update = Optimizer {
-            members,
-            n,
-            n_weights,
-            n_partials,
-            stride,
-        };
-        let operands = [grads, rows, self.steps, partials, state, parameters];
-        self.dispatch(Kernel::Optimizer(update), &operands, "optimiser".into());
+        if !self.fuses_update {
+            let update = Optimizer {
+                members,
+                n,
+                n_weights,
+                n_partials,
+                stride,
+            };
+            let operands = [grads, rows, self.steps, partials, state, parameters];
+            self.dispatch(Kernel::Optimizer(update), &operands, "optimiser".into());
+        }
         if spec.max_norm {
             let weights = self.params.iter().filter(|p| p.trainable && p.is_weight());
             let bounds: Vec<(MaxNorm, String)> = weights

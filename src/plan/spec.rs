@@ -63,6 +63,9 @@ pub struct Spec {
     pub max_norm: bool,
     /// Keeps a moving average of the weights, which evaluation uses: one dispatch more.
     pub ema: bool,
+    /// Stores the gradients, for those who want to see them, where the optimiser would otherwise
+    /// take them as they come: a dispatch more, and the same numbers.
+    pub stores_grads: bool,
     /// Layers whose parameters do not train, by their names: "0" stands for all of "0.*".
     pub frozen: Vec<String>,
 }
@@ -87,6 +90,7 @@ impl Default for Spec {
             accumulates: false,
             max_norm: false,
             ema: false,
+            stores_grads: false,
             frozen: Vec::new(),
         }
     }

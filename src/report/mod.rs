@@ -1,7 +1,7 @@
 //! What a run leaves behind for people to look at.
 //!
 //! Every chart takes plain data and returns the bytes of a PNG: [`curves`], [`compare`],
-//! [`confusion`], [`scatter`], [`roc`] and [`lr_find`], all painted on one canvas. [`html`] puts
+//! [`confusion`], [`scatter`], [`roc`], [`lr_find`] and [`throughput`], all painted on one canvas. [`html`] puts
 //! them and the numbers of a run into one page.
 
 pub(crate) mod canvas;
@@ -16,4 +16,5 @@ pub mod roc;
 pub mod scatter;
 pub mod tensorboard;
 pub mod text;
+pub mod throughput;
 pub mod thumbnail;

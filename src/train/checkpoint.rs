@@ -5,7 +5,8 @@
 //! of the best epochs (`best` \[P, arena\]), and one metadata key of JSON: the configuration, what
 //! the data were, the [`State`] and the lengths of the two logs, to which a resume cuts them back.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -25,8 +26,11 @@ const FORMAT: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     pub format: u32,
-    /// The program's version, which fixes what kernel variant runs for a shape.
+    /// The program's version.
     pub program: String,
+    /// The kernel variant of each shape, by the shape's words: a resume takes the same.
+    #[serde(default)]
+    pub kernels: BTreeMap<String, String>,
     pub config: Config,
     pub data: Fingerprint,
     pub state: State,
@@ -45,6 +49,7 @@ impl Position {
         Position {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_string(),
+            kernels: BTreeMap::new(),
             config: config.clone(),
             data: data.clone(),
             state: state.clone(),
@@ -66,12 +71,19 @@ fn arenas(plan: &Plan) -> Vec<(&'static str, BufferId)> {
 pub fn write(path: &Path, snapshot: &mut Snapshot, position: &Position) -> Result<()> {
     let failed = |what: String| Error::Data(format!("cannot write a checkpoint: {what}"));
     let members = snapshot.exec.plan().members;
-    let mut tensors: Vec<(&str, Vec<u32>)> = Vec::new();
+    let parameters = snapshot.exec.plan().parameters;
+    let mut tensors: Vec<(&str, Cow<[u32]>)> = Vec::new();
     for (name, id) in arenas(snapshot.exec.plan()) {
-        tensors.push((name, snapshot.exec.download(id)?));
+        tensors.push((
+            name,
+            match id == parameters {
+                true => Cow::Borrowed(bytemuck::cast_slice(snapshot.parameters)),
+                false => Cow::Owned(snapshot.exec.download(id)?),
+            },
+        ));
     }
     if let Some(best) = snapshot.best {
-        tensors.push(("best", bytemuck::cast_slice(best).to_vec()));
+        tensors.push(("best", Cow::Borrowed(bytemuck::cast_slice(best))));
     }
     let mut views = Vec::with_capacity(tensors.len());
     for (name, words) in &tensors {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::feed::{self, Feed, Segment};
 use crate::executor::{Executor, floats};
-use crate::plan::{Hyper, PassKind};
+use crate::plan::{Hyper, PassKind, Plan};
 use crate::{Error, Result};
 
 /// Steps that nobody times: compilers, caches and clocks settle.
@@ -13,6 +13,9 @@ const WARM_UP: usize = 3;
 
 /// Timed chunks per side; the median is quoted.
 const CHUNKS: usize = 5;
+
+/// Steps that a side takes at least, timed or not.
+pub const LEAST_STEPS: usize = WARM_UP + CHUNKS;
 
 /// What one timed side took.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +25,27 @@ pub struct Timing {
     pub samples_per_second: f64,
     /// Projected from the median.
     pub seconds_per_epoch: f64,
+}
+
+impl Timing {
+    /// What `ms_per_step` comes to, for batches of `batch` samples of each of `members` members and
+    /// an epoch of `n_train`.
+    pub fn new(ms_per_step: f64, batch: usize, members: usize, n_train: usize) -> Timing {
+        let seconds = ms_per_step / 1e3;
+        Timing {
+            ms_per_step,
+            samples_per_second: (batch * members) as f64 / seconds,
+            seconds_per_epoch: seconds * n_train.div_ceil(batch) as f64,
+        }
+    }
+
+    /// From the seconds per step of each chunk.
+    fn of(plan: &Plan, start: &Start, times: &mut [f64]) -> Timing {
+        times.sort_by(f64::total_cmp);
+        let (batch, members) = (plan.train.batch, plan.members);
+        let n_train = start.feed.data.parts.train.len();
+        Timing::new(times[times.len() / 2] * 1e3, batch, members, n_train)
+    }
 }
 
 /// The two sides over the same steps.
@@ -55,6 +79,13 @@ impl Budget {
         chunk: 0.05,
         total: 2.0,
     };
+
+    /// Steps of a chunk, where the sides' steps take so many seconds.
+    fn steps(&self, fast: f64, slow: f64) -> usize {
+        let chunk = (self.chunk / fast).ceil();
+        let fit = (self.total / (CHUNKS as f64 * slow)).floor();
+        chunk.min(fit).max(1.0) as usize
+    }
 }
 
 /// Loads everything, and the tables of the first epoch's steps.
@@ -127,17 +158,10 @@ pub fn compare(
     let sides: [&mut dyn Executor; 2] = [a, b];
     for (side, estimate) in estimate.iter_mut().enumerate() {
         go_on()?;
-        // The first step compiles pipelines; the next ones estimate.
-        run(sides[side], 0, 1)?;
-        *estimate = run(sides[side], 1, WARM_UP - 1)? / (WARM_UP - 1) as f64;
+        *estimate = warm_up(sides[side])?;
     }
-    let (fast, slow) = (
-        estimate[0].min(estimate[1]).max(1e-6),
-        estimate[0].max(estimate[1]).max(1e-6),
-    );
-    let chunk = (budget.chunk / fast).ceil();
-    let fit = (budget.total / (CHUNKS as f64 * slow)).floor();
-    let chunk = chunk.min(fit).max(1.0) as usize;
+    let (fast, slow) = (estimate[0].min(estimate[1]), estimate[0].max(estimate[1]));
+    let chunk = budget.steps(fast, slow);
 
     let mut times = [Vec::new(), Vec::new()];
     let mut done = WARM_UP;
@@ -149,30 +173,42 @@ pub fn compare(
         done += chunk;
     }
     let [a, b] = sides;
-    let batch = a.plan().train.batch * a.plan().members;
-    let per_epoch = start
-        .feed
-        .data
-        .parts
-        .train
-        .len()
-        .div_ceil(a.plan().train.batch) as f64;
-    let timing = |times: &mut Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
-        Timing {
-            ms_per_step: median * 1e3,
-            samples_per_second: batch as f64 / median,
-            seconds_per_epoch: median * per_epoch,
-        }
-    };
     let [mut times_a, mut times_b] = times;
     Ok(Comparison {
-        a: timing(&mut times_a),
-        b: timing(&mut times_b),
+        a: Timing::of(a.plan(), start, &mut times_a),
+        b: Timing::of(b.plan(), start, &mut times_b),
         steps: done,
         max_relative_difference: difference(a, b)?,
     })
+}
+
+/// Times one executor alone, as [`compare`] does each of its two; its state is overwritten.
+///
+/// # Errors
+/// As [`compare`].
+pub fn time(
+    exec: &mut dyn Executor,
+    start: &Start,
+    budget: Budget,
+    stop: &AtomicBool,
+) -> Result<Timing> {
+    prepare(exec, start)?;
+    let estimate = warm_up(exec)?;
+    let chunk = budget.steps(estimate, estimate);
+    let mut times = Vec::new();
+    for ix in 0..CHUNKS {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        times.push(run(exec, WARM_UP + ix * chunk, chunk)? / chunk as f64);
+    }
+    Ok(Timing::of(exec.plan(), start, &mut times))
+}
+
+/// The first steps, which compile pipelines; seconds of one of those after.
+fn warm_up(exec: &mut dyn Executor) -> Result<f64> {
+    run(exec, 0, 1)?;
+    Ok((run(exec, 1, WARM_UP - 1)? / (WARM_UP - 1) as f64).max(1e-6))
 }
 
 /// max over tensors of max|b - a| / max|a|, over all members.

@@ -79,6 +79,9 @@ pub struct Config {
     pub no_shuffle: bool,
     /// What was taken: `cpu`, or the adapter's name.
     pub device: String,
+    /// Kernel variants by shapes alone, never by a timing.
+    #[serde(default = "yes")]
+    pub deterministic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_memory: Option<String>,
     pub checkpoint_minutes: f64,
@@ -86,6 +89,10 @@ pub struct Config {
     /// A population: what each member does otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub member: Vec<toml::Table>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the data say of a run.
@@ -149,7 +156,11 @@ impl TrainOptions {
             under.alpha = None;
             under.weight_decay = None;
         }
-        overlay(self, &under)
+        let mut merged = overlay(self, &under);
+        if self.no_deterministic {
+            merged.deterministic = Some(false);
+        }
+        merged
     }
 
     /// Fills in the defaults, and refuses what is absurd or without meaning. `typed` are the options
@@ -302,6 +313,7 @@ impl TrainOptions {
             seed: self.seed.unwrap_or(0),
             no_shuffle: self.no_shuffle.unwrap_or(false),
             device: self.device.clone().unwrap_or_else(|| "auto".to_string()),
+            deterministic: self.deterministic.unwrap_or(true),
             data_memory: self.data_memory.clone(),
             checkpoint_minutes,
             log_every: whole(
@@ -373,6 +385,10 @@ impl TrainOptions {
             (
                 typed.tol.is_some() && !self.until_converged.unwrap_or(false),
                 "--tol belongs to --until-converged",
+            ),
+            (
+                typed.no_deterministic && self.device.as_deref() == Some("cpu"),
+                "--no-deterministic measures the kernel variants of an adapter, and --device cpu has none",
             ),
             (
                 self.init_partial.unwrap_or(false) && self.init.is_none(),

@@ -110,6 +110,16 @@ pub struct Feed<'a> {
     class_weights: &'a [f64],
 }
 
+/// Memory of the tables of a segment, kept from one to the next.
+#[derive(Default)]
+pub struct Scratch {
+    indices: Vec<u32>,
+    rows: Vec<StepRow>,
+    /// Samples of the window, in order, and how they lie on the device.
+    window: Vec<u32>,
+    packed: Vec<u32>,
+}
+
 /// Where a segment of training steps stands, and what its optimiser updates need.
 pub struct Segment<'a> {
     pub hyper: &'a [Hyper],
@@ -223,11 +233,10 @@ impl<'a> Feed<'a> {
     }
 
     /// Sends these samples into the window, one place after the other.
-    fn send(&self, exec: &mut dyn Executor, samples: &[u32]) -> Result<()> {
+    fn send(&self, exec: &mut dyn Executor, samples: &[u32], packed: &mut Vec<u32>) -> Result<()> {
         let (pixels, labels) = (exec.plan().pixels, exec.plan().labels);
-        let mut packed = Vec::new();
-        self.pack(samples.iter().map(|&ix| ix as usize), &mut packed);
-        exec.upload(pixels, 0, &packed)?;
+        self.pack(samples.iter().map(|&ix| ix as usize), packed);
+        exec.upload(pixels, 0, packed)?;
         let list: Vec<u32> = samples.iter().map(|&ix| self.labels[ix as usize]).collect();
         exec.upload(labels, 0, &list)
     }
@@ -243,11 +252,28 @@ impl<'a> Feed<'a> {
 
     /// Uploads the tables of a segment of training steps, and its samples where they are streamed.
     pub fn train_segment(&self, exec: &mut dyn Executor, segment: &Segment) -> Result<()> {
+        self.train_segment_with(exec, segment, &mut Scratch::default())
+    }
+
+    /// [`Self::train_segment`], in memory that the caller keeps.
+    pub fn train_segment_with(
+        &self,
+        exec: &mut dyn Executor,
+        segment: &Segment,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Train);
         let members = segment.hyper.len();
-        let mut indices = vec![0u32; segment.count * members * batch];
-        let mut rows = Vec::with_capacity(segment.count * members);
-        let mut window = Vec::new();
+        let Scratch {
+            indices,
+            rows,
+            window,
+            packed,
+        } = scratch;
+        indices.clear();
+        indices.resize(segment.count * members * batch, 0);
+        rows.clear();
+        window.clear();
         let mut lists = indices.chunks_exact_mut(batch);
         // Each member's update at hand: the step that it begins with, and the weight of its samples.
         let mut updates = vec![(usize::MAX, 0.0); members];
@@ -291,10 +317,10 @@ impl<'a> Feed<'a> {
             }
         }
         if !window.is_empty() {
-            self.send(exec, &window)?;
+            self.send(exec, window, packed)?;
         }
-        exec.upload(indices_id, 0, &indices)?;
-        exec.upload(steps_id, 0, words(&rows))
+        exec.upload(indices_id, 0, indices)?;
+        exec.upload(steps_id, 0, words(rows))
     }
 
     /// Uploads the evaluation tables for `samples`, in order, the same for every member, and the
@@ -322,7 +348,7 @@ impl<'a> Feed<'a> {
             });
         }
         if let Residence::Streamed(_) = self.residence {
-            self.send(exec, samples)?;
+            self.send(exec, samples, &mut Vec::new())?;
         }
         exec.upload(indices_id, 0, &indices)?;
         exec.upload(steps_id, 0, words(&rows))?;

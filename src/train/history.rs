@@ -1,5 +1,6 @@
 //! What a run folder's files say of its run, read back: for charts, tables of runs and comparisons.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ pub struct RunResult {
     pub parameters: usize,
     /// What it was trained on.
     pub device: String,
+    /// The kernel variant of each shape, where the executor had a choice.
+    #[serde(default)]
+    pub kernels: BTreeMap<String, String>,
 }
 
 /// A run as its folder tells it.

@@ -13,9 +13,11 @@ pub mod evaluate;
 pub mod feed;
 pub mod file;
 pub mod history;
+mod host;
 pub mod lr_find;
 mod observer;
 pub mod options;
+mod orders;
 mod pace;
 pub mod run_folder;
 pub mod schedule;
@@ -34,8 +36,11 @@ use crate::{Error, Result};
 
 pub use config::{Config, TrainOptions};
 pub use evaluate::{Evaluation, evaluate, predictions};
-use feed::{Feed, Segment};
+use feed::{Feed, Scratch, Segment};
+pub use host::HostTime;
+use host::clocked;
 pub use observer::{EpochRecord, Observer, Snapshot, StepRecord};
+use orders::Orders;
 use pace::Pace;
 use schedule::Planned;
 use score::Score;
@@ -45,6 +50,14 @@ use stopping::Reason;
 /// A sum of losses from here on is no number: one sample's stand-in for it, DIVERGED in
 /// `shaders/lib/head.wgsl`, is 1e30.
 const DIVERGED: f64 = 1e29;
+
+/// A checkpoint at an epoch's end is this long behind the last one at least, so that small epochs do
+/// not spend their time waiting for the disk; or as long as they are apart inside an epoch, if that
+/// is less. One that ends the run is always written.
+const CHECKPOINTS_APART: Duration = Duration::from_secs(1);
+
+/// Steps of an epoch's first segment: few, so that the device begins while the rest is packed.
+const FIRST_SEGMENT: usize = 32;
 
 /// Whether a sum of losses, as a kernel made it, stands for a number.
 fn is_number(sum: f64) -> bool {
@@ -68,7 +81,8 @@ pub struct Job<'a> {
     pub time: Option<Duration>,
     /// Validation accuracy at which a member stops.
     pub target_accuracy: Option<f64>,
-    /// A checkpoint is written at every epoch's end, and inside an epoch this long after the last.
+    /// A checkpoint is written at an epoch's end, at most one a second, and inside an epoch this long
+    /// after the last.
     pub checkpoint_every: Duration,
     /// Set by Ctrl-C: the loop saves what it has and stops.
     pub stop: &'a AtomicBool,
@@ -116,10 +130,12 @@ pub fn train(
         seconds_before: 0.0,
         last_checkpoint: Instant::now(),
         checkpoint_step: 0,
+        parameters: None,
+        scratch: Scratch::default(),
     };
     run.checkpoint_step = run.state.step_in_epoch;
     run.seconds_before = run.state.seconds;
-    run.train()
+    std::thread::scope(|scope| run.train(&mut Orders::new(scope, job)))
 }
 
 struct Run<'a, 'j> {
@@ -138,6 +154,9 @@ struct Run<'a, 'j> {
     last_checkpoint: Instant,
     /// The step of the epoch that it stands at: another one there would say nothing new.
     checkpoint_step: usize,
+    /// The parameters \[P, arena_len\] as they are at rest, once they have been looked at.
+    parameters: Option<Vec<f32>>,
+    scratch: Scratch,
 }
 
 /// A submitted range: the step of the epoch that slot 0 of its tables was, and its steps.
@@ -147,15 +166,17 @@ struct Flight {
 }
 
 impl Run<'_, '_> {
-    fn train(&mut self) -> Result<()> {
+    fn train(&mut self, orders: &mut Orders) -> Result<()> {
         while self.state.epoch <= self.job.epochs && self.learns() {
-            match self.epoch()? {
+            let orders = orders.of(self.state.epoch);
+            match self.epoch(&orders)? {
                 None => self.end_epoch()?,
                 Some(Halt::Interrupt) => {
                     self.checkpoint()?;
                     return Err(Error::Interrupted);
                 }
                 Some(_) => {
+                    self.check_parameters()?;
                     let limit = self.job.time.unwrap_or_default();
                     self.stop_all(&Reason::Time { limit });
                     self.checkpoint()?;
@@ -201,22 +222,25 @@ impl Run<'_, '_> {
     }
 
     /// Trains the rest of the epoch that the state stands in; why it stopped before the end.
-    fn epoch(&mut self) -> Result<Option<Halt>> {
+    fn epoch(&mut self, orders: &[Vec<u32>]) -> Result<Option<Halt>> {
         let steps = self.state.steps_per_epoch;
-        let train = &self.job.feed.data.parts.train;
-        let orders = feed::epoch_order(&self.hyper, self.state.epoch, train, self.job.shuffle);
+        let mut host = HostTime::default();
+        let began = Instant::now();
         let mut in_flight: VecDeque<Flight> = VecDeque::new();
         // The uploaded segment, and what of it and of the epoch has been submitted.
         let mut segment = self.state.step_in_epoch..self.state.step_in_epoch;
         let mut submitted = segment.start;
+        let mut capacity = self.capacity.min(FIRST_SEGMENT);
+        self.parameters = None;
         self.pace.start();
         let mut since = Instant::now();
         loop {
             let halt = self.halt(submitted);
             if halt.is_none() && submitted < steps && in_flight.len() < self.pace.in_flight() {
                 if submitted == segment.end {
-                    segment = submitted..(submitted + self.capacity).min(steps);
-                    self.upload(&orders, &segment)?;
+                    segment = submitted..(submitted + capacity).min(steps);
+                    capacity = self.capacity;
+                    clocked(&mut host.packing, || self.upload(orders, &segment))?;
                 }
                 let end = (submitted + self.pace.steps()).min(segment.end);
                 let slots = submitted - segment.start..end - segment.start;
@@ -224,11 +248,12 @@ impl Run<'_, '_> {
                     first: segment.start,
                     steps: slots.len(),
                 });
-                self.exec.submit(PassKind::Train, slots)?;
+                let submit = || self.exec.submit(PassKind::Train, slots);
+                clocked(&mut host.submitting, submit)?;
                 submitted = end;
                 continue;
             }
-            if let Some(metrics) = self.exec.collect()? {
+            if let Some(metrics) = clocked(&mut host.blocked, || self.exec.collect())? {
                 if let Some(flight) = in_flight.pop_front() {
                     self.pace.done(flight.steps);
                     self.take(&metrics, flight.first)?;
@@ -242,9 +267,14 @@ impl Run<'_, '_> {
             match halt {
                 Some(Halt::Checkpoint) => {
                     self.checkpoint()?;
+                    self.parameters = None;
                     self.pace.start();
                 }
-                halt => return Ok(halt),
+                halt => {
+                    (host.epochs, host.wall) = (1, began.elapsed());
+                    self.observer.host(&host);
+                    return Ok(halt);
+                }
             }
         }
     }
@@ -288,7 +318,8 @@ impl Run<'_, '_> {
             first: segment.start,
             count: segment.len(),
         };
-        job.feed.train_segment(self.exec, &tables)
+        job.feed
+            .train_segment_with(self.exec, &tables, &mut self.scratch)
     }
 
     /// Notes what a range of steps came to; slot 0 of its tables was step `first` of the epoch.
@@ -339,9 +370,14 @@ impl Run<'_, '_> {
 
     /// Validates, lets the rules speak, and steps the state on to the next epoch.
     fn end_epoch(&mut self) -> Result<()> {
-        // A step's loss is from before its update: the last update of the epoch shows here alone.
         let epoch = self.state.epoch;
-        self.check_parameters()?;
+        let apart = CHECKPOINTS_APART.min(self.job.checkpoint_every);
+        let is_due = epoch == self.job.epochs || self.last_checkpoint.elapsed() >= apart;
+        // A step's loss is from before its update: the last update of the epoch shows in the weights
+        // alone, and no rule may take them, nor a checkpoint hold them, where they are no numbers.
+        if is_due || self.has_rules() {
+            self.check_parameters()?;
+        }
         let val = &self.job.feed.data.parts.val;
         let validated = match val.is_empty() {
             true => None,
@@ -394,11 +430,24 @@ impl Run<'_, '_> {
         self.state.next_epoch();
         self.state.seconds = self.seconds_before + self.clock.elapsed().as_secs_f64();
         self.observer.epoch(&records, self.state)?;
-        self.checkpoint()
+        match is_due || !self.learns() {
+            true => self.checkpoint(),
+            false => Ok(()),
+        }
     }
 
-    /// Refuses to go on, and to write a checkpoint, with weights that are no numbers.
+    /// Whether something may end a member's training, or keep its weights, at an epoch's end.
+    fn has_rules(&self) -> bool {
+        let has = |m: &MemberState| m.early.is_some() || m.converged.is_some();
+        self.job.target_accuracy.is_some() || self.state.members.iter().any(has)
+    }
+
+    /// Refuses to go on, and to write a checkpoint, with weights that are no numbers. What it copies
+    /// to the host serves whoever needs it until the next step.
     fn check_parameters(&mut self) -> Result<()> {
+        if self.parameters.is_some() {
+            return Ok(());
+        }
         let id = self.exec.plan().parameters;
         let arenas = floats(self.exec.download(id)?);
         let len = arenas.len() / self.hyper.len();
@@ -408,10 +457,11 @@ impl Run<'_, '_> {
                 self.lose(member, "weights are no longer numbers")?;
             }
         }
+        self.parameters = Some(arenas);
         Ok(())
     }
 
-    /// A member has diverged at an epoch's end.
+    /// A member's weights have diverged.
     fn lose(&mut self, member: usize, what: &str) -> Result<()> {
         let epoch = self.state.epoch;
         self.state.members[member].stopped = Some(Reason::Diverged { epoch });
@@ -419,7 +469,7 @@ impl Run<'_, '_> {
             return Ok(());
         }
         Err(Error::Check(format!(
-            "{what} at the end of epoch {epoch}: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt"
+            "{what} in epoch {epoch}: training has diverged\ntry a smaller --lr, --clip-norm 1, or another --opt"
         )))
     }
 
@@ -429,7 +479,14 @@ impl Run<'_, '_> {
         if !improved.contains(&true) {
             return Ok(());
         }
-        let now = weights(self.exec)?;
+        let averages = match self.exec.plan().averages {
+            Some(id) => Some(floats(self.exec.download(id)?)),
+            None => None,
+        };
+        self.check_parameters()?;
+        let Some(now) = averages.as_ref().or(self.parameters.as_ref()) else {
+            unreachable!("they have just been looked at");
+        };
         let best = self.best.get_or_insert_with(|| now.clone());
         let len = now.len() / improved.len();
         let pairs = best.chunks_exact_mut(len).zip(now.chunks_exact(len));
@@ -453,8 +510,10 @@ impl Run<'_, '_> {
     }
 
     fn checkpoint(&mut self) -> Result<()> {
+        self.check_parameters()?;
         let mut snapshot = Snapshot {
             exec: &mut *self.exec,
+            parameters: self.parameters.as_deref().unwrap_or_default(),
             state: self.state,
             best: self.best.as_deref(),
         };

@@ -1,5 +1,6 @@
 //! What a run tells as it goes, and who hears of it.
 
+use super::host::HostTime;
 use super::score::Scores;
 use super::state::State;
 use crate::Result;
@@ -40,6 +41,8 @@ pub struct EpochRecord {
 /// Everything that a checkpoint holds.
 pub struct Snapshot<'a> {
     pub exec: &'a mut dyn Executor,
+    /// Parameters \[P, arena_len\] of the executor, every one a number where its member learns.
+    pub parameters: &'a [f32],
     pub state: &'a State,
     /// Weights \[P, arena_len\] of each member's best epoch, where they are kept.
     pub best: Option<&'a [f32]>,
@@ -53,6 +56,10 @@ pub trait Observer {
     /// An epoch is complete: a record for each member that still learned.
     fn epoch(&mut self, records: &[EpochRecord], state: &State) -> Result<()>;
 
-    /// All is at rest, and worth writing down: an epoch's end, an interrupt, or time.
+    /// All is at rest, and worth writing down: an interrupt, the run's end, or some time after the
+    /// last one.
     fn checkpoint(&mut self, snapshot: &mut Snapshot) -> Result<()>;
+
+    /// The steps of an epoch, or of the part of it that ran, are done. Few care where the time went.
+    fn host(&mut self, _: &HostTime) {}
 }

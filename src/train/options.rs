@@ -215,11 +215,25 @@ pub struct TrainOptions {
     #[arg(long, value_name = "WHICH", help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The kernel variants of an adapter by shapes alone, so that equal seeds give equal bits on it [default: on]
+    #[arg(
+        long,
+        help_heading = "Run",
+        num_args = 0,
+        default_missing_value = "true",
+        overrides_with = "no_deterministic"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deterministic: Option<bool>,
+    /// Measure which kernel variants are the fastest on the adapter: another day's choice may round otherwise
+    #[arg(long, help_heading = "Run", overrides_with = "deterministic")]
+    #[serde(skip)]
+    pub no_deterministic: bool,
     /// Samples held on the device at once, such as 64MB; where the data set is larger it is streamed [default: what a buffer of the device holds]
     #[arg(long, value_name = "SIZE", help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_memory: Option<String>,
-    /// A checkpoint is written at the end of every epoch, and inside an epoch this often [default: 5]
+    /// A checkpoint is written at an epoch's end, at most one a second, at the run's end, and inside an epoch this often [default: 5]
     #[arg(
         long,
         value_name = "N",

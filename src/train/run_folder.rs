@@ -4,6 +4,7 @@
 //! `model.safetensors` and pictures. The two logs are appended, and cut back to the checkpoint when
 //! a run is resumed; every other file is written whole.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct RunFolder {
     path: PathBuf,
     config: Config,
     data: Fingerprint,
+    /// The kernel variant of each shape, where the executor has a choice.
+    kernels: BTreeMap<String, String>,
     metrics: Log,
     steps: Log,
     /// Several members: the logs carry a member column.
@@ -76,9 +79,14 @@ impl Log {
 
 impl RunFolder {
     /// Opens the logs in a folder from [`reserve`] and writes the configuration.
-    pub fn create(path: PathBuf, config: &Config, data: Fingerprint) -> Result<RunFolder> {
+    pub fn create(
+        path: PathBuf,
+        config: &Config,
+        data: Fingerprint,
+        kernels: BTreeMap<String, String>,
+    ) -> Result<RunFolder> {
         write_config(&path, config)?;
-        let mut folder = Self::open(path, config, data, 0, 0)?;
+        let mut folder = Self::open(path, config, data, kernels, [0, 0])?;
         folder.steps.append(match folder.population {
             true => "step,epoch,lr,loss,accuracy,member\n",
             false => "step,epoch,lr,loss,accuracy\n",
@@ -88,23 +96,28 @@ impl RunFolder {
     }
 
     /// Opens the folder of a run that goes on from `position`, with the logs cut back to it.
-    pub fn resume(path: PathBuf, config: &Config, position: &Position) -> Result<RunFolder> {
+    pub fn resume(
+        path: PathBuf,
+        config: &Config,
+        position: &Position,
+        kernels: BTreeMap<String, String>,
+    ) -> Result<RunFolder> {
         write_config(&path, config)?;
         // It has not come to its end after all; the model stays until there is a newer one.
         let result = path.join("result.json");
         if result.exists() {
             fs::remove_file(&result).map_err(|e| Error::io(&result, "remove", e))?;
         }
-        let (metrics, steps) = (position.metrics_bytes, position.steps_bytes);
-        Self::open(path, config, position.data.clone(), metrics, steps)
+        let bytes = [position.metrics_bytes, position.steps_bytes];
+        Self::open(path, config, position.data.clone(), kernels, bytes)
     }
 
     fn open(
         path: PathBuf,
         config: &Config,
         data: Fingerprint,
-        metrics: u64,
-        steps: u64,
+        kernels: BTreeMap<String, String>,
+        [metrics, steps]: [u64; 2],
     ) -> Result<RunFolder> {
         Ok(RunFolder {
             metrics: Log::open(path.join("metrics.jsonl"), metrics)?,
@@ -112,6 +125,7 @@ impl RunFolder {
             path,
             config: config.clone(),
             data,
+            kernels,
             population: config.is_population(),
         })
     }
@@ -159,7 +173,10 @@ impl RunFolder {
         self.flush()?;
         let (metrics, steps) = (self.metrics.bytes, self.steps.bytes);
         let state: &State = snapshot.state;
-        let position = Position::new(&self.config, &self.data, state, metrics, steps);
+        let position = Position {
+            kernels: self.kernels.clone(),
+            ..Position::new(&self.config, &self.data, state, metrics, steps)
+        };
         checkpoint::write(&self.path.join("checkpoint"), snapshot, &position)
     }
 

@@ -11,7 +11,7 @@ use crate::plan::{
 
 /// What outputs hold before the kernel runs, where they are not padding: an element that should
 /// have been written and was not shows.
-const STALE: f32 = -77.25;
+pub const STALE: f32 = -77.25;
 
 /// Gathers the buffers of one case.
 pub struct Builder {
@@ -158,6 +158,7 @@ impl Builder {
             samples: metrics,
             metrics,
             head: metrics,
+            head_offset: 0,
         };
         let train = match reduces {
             true => pass(Vec::new(), vec![dispatch]),

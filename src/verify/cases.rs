@@ -8,8 +8,9 @@ mod heads;
 mod matmul;
 mod norms;
 mod update;
+mod weight_update;
 
-use super::builder::{Builder, Random};
+use super::builder::{Builder, Random, STALE};
 use super::case::Case;
 use crate::plan::{Hyper, OptimizerKind};
 
@@ -24,10 +25,12 @@ pub fn of(name: &str) -> Vec<Case> {
         "dropout" => elementwise::dropout(),
         "softmax_xent" => heads::softmax_xent(),
         "regression_loss" => heads::regression_loss(),
+        "linear_xent" => heads::linear_xent(),
         "confusion" => heads::confusion(),
         "reduce_metrics" => heads::reduce_metrics(),
         "grad_norm" => update::grad_norm(),
         "optimizer" => update::optimizer(),
+        "weight_update" => weight_update::cases(),
         "accumulate" => update::accumulate(),
         "ema" => update::ema(),
         "max_norm" => update::max_norm(),

@@ -19,7 +19,7 @@ pub use compare::{Expected, Worst};
 
 use crate::Result;
 use crate::cpu::Cpu;
-use crate::gpu::{Device, Gpu, adapter, lower::lower_as};
+use crate::gpu::{Device, Gpu, adapter, candidates::candidates, lower::lower_as};
 use crate::plan::Kernel;
 
 /// How one executor did on one case.
@@ -84,6 +84,8 @@ pub struct Row {
 pub struct Summary {
     /// In the order of the kernel table.
     pub rows: Vec<Row>,
+    /// Cases of variants that the adapter does not run: without subgroups, those that need them.
+    pub skipped: usize,
 }
 
 impl Summary {
@@ -154,7 +156,17 @@ pub fn run(
                 judge("", false, case.run(&mut cpu)?);
             }
             if let Some(device) = &device {
-                let variant = lower_as(case.kernel(), case.plan.members, case.variant)?;
+                let runs = candidates(case.kernel(), &device.facts);
+                if case.variant.is_some_and(|variant| !runs.contains(&variant)) {
+                    summary.skipped += 1;
+                    continue;
+                }
+                let variant = lower_as(
+                    case.kernel(),
+                    case.plan.members,
+                    &device.facts,
+                    case.variant,
+                )?;
                 let mut gpu = Gpu::with_variant(case.plan.clone(), device.clone(), case.variant)?;
                 judge(variant.shader.variant, true, case.run(&mut gpu)?);
             }

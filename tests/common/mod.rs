@@ -26,7 +26,8 @@ pub fn require_device() -> Arc<Device> {
 /// The adapter opened with WebGPU's default limits and nothing more.
 pub fn require_default_device() -> Arc<Device> {
     let adapter = require_adapter();
-    Device::open_with(&adapter, wgpu::Limits::default()).expect("it has the WebGPU defaults")
+    Device::open_with(&adapter, wgpu::Limits::default(), wgpu::Features::empty())
+        .expect("it has the WebGPU defaults")
 }
 
 /// Uploads everything that a plan's training pass reads, for tests that record whole models.

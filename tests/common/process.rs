@@ -8,9 +8,8 @@ use super::program;
 
 /// Starts `gpu-train ARGS` in `dir`. What it says must fit a pipe: `--quiet`.
 pub fn start(dir: &Path, args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+    program::command(dir)
         .args(args)
-        .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -8,10 +8,17 @@ use std::process::{Command, Output, Stdio};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+/// The binary, to be started in `dir`, without the user's cache folder: what was measured before, and
+/// by whom, decides nothing in a test.
+pub fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-train"));
+    command.current_dir(dir).env("GPU_TRAIN_CACHE", "");
+    command
+}
+
 pub fn gpu_train(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gpu-train"))
+    command(dir)
         .args(args)
-        .current_dir(dir)
         .stdin(Stdio::null())
         .output()
         .expect("the binary starts")

@@ -4,10 +4,11 @@
 //! with exp's 3 + 2 |z| ulp each and log's 2^-21, times a weight and a scale; counts are integers
 //! and exact.
 
-use super::{Builder, Case, Random, hypers};
+use super::{Builder, Case, Random, STALE, hypers};
+use crate::gpu::shader::SHADERS;
 use crate::plan::{
-    Batch, Confusion, ErrorKind, Gather, Hyper, Kernel, LossHead, MemberRow, OptimizerKind,
-    ReduceMetrics, StepRow, Targets, pad4,
+    Activation, Batch, BufferId, Confusion, ErrorKind, Gather, Hyper, Kernel, LinearXent, LossHead,
+    MemberRow, OptimizerKind, ReduceMetrics, StepRow, Targets, pad4,
 };
 
 /// The valid count of a step differs from member to member, and is often short of the batch.
@@ -98,7 +99,41 @@ enum Mode {
     Eval,
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Mode::Plain => "",
+            Mode::Smoothed => ", smoothed",
+            Mode::Weighted => ", weighted",
+            Mode::Eval => ", eval",
+        })
+    }
+}
+
 const MODES: [Mode; 4] = [Mode::Plain, Mode::Smoothed, Mode::Weighted, Mode::Eval];
+
+fn smoothed_steps(build: &mut Builder, hypers: &[Hyper], mode: Mode, batch: usize) -> BufferId {
+    let mut of_member = hypers.iter().cycle();
+    build.steps(|random| StepRow {
+        label_smoothing: match (mode, of_member.next()) {
+            (Mode::Plain, _) | (_, None) => 0.0,
+            (_, Some(hyper)) => hyper.label_smoothing as f32,
+        },
+        ..step(random, batch)
+    })
+}
+
+/// \[P, C\]
+fn class_weights(build: &mut Builder, classes: usize, mode: Mode) -> BufferId {
+    let weights: Vec<f32> = (0..build.members() * classes)
+        .map(|ix| match mode {
+            Mode::Plain | Mode::Smoothed => 1.0,
+            _ if ix % 5 == 3 => 0.0,
+            _ => build.random.unit() * 4.0,
+        })
+        .collect();
+    build.floats("class weights", &weights)
+}
 
 pub fn softmax_xent() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -168,27 +203,10 @@ fn loss(head: &Head) -> Case {
     let labels = build.words("labels", labels);
     let indices = build.indices(batch, n_samples);
     let hypers = hypers(&mut build.random, members);
-    let rows: Vec<MemberRow> = hypers
-        .into_iter()
-        .map(|hyper| match mode {
-            Mode::Plain => Hyper {
-                label_smoothing: 0.0,
-                ..hyper
-            }
-            .row(),
-            _ => hyper.row(),
-        })
-        .collect();
+    let rows: Vec<MemberRow> = hypers.iter().map(Hyper::row).collect();
     let rows = build.rows(&rows);
-    let steps = build.steps(|random| step(random, batch));
-    let weights: Vec<f32> = (0..members * classes)
-        .map(|ix| match mode {
-            Mode::Plain | Mode::Smoothed => 1.0,
-            _ if ix % 5 == 3 => 0.0,
-            _ => build.random.unit() * 4.0,
-        })
-        .collect();
-    let weights = build.floats("class weights", &weights);
+    let steps = smoothed_steps(&mut build, &hypers, mode, batch);
+    let weights = class_weights(&mut build, classes, mode);
     let d = build.stale("d", batch, classes);
     let samples = build.stale_list("samples", build.capacity() * members * batch * 2);
     let params = LossHead {
@@ -207,14 +225,139 @@ fn loss(head: &Head) -> Case {
         Kernel::RegressionLoss(_, error, Targets::Values) => format!("{error:?} of values "),
         _ => String::new(),
     };
-    let mode = match mode {
-        Mode::Plain => "",
-        Mode::Smoothed => ", smoothed",
-        Mode::Weighted => ", weighted",
-        Mode::Eval => ", eval",
-    };
     let label = format!("{}{batch}x{classes}{mode}", what.to_lowercase());
-    let operands = [outputs, labels, indices, rows, steps, weights, d, samples];
+    let mut operands = vec![outputs, labels, indices];
+    if head.error.is_some() {
+        operands.push(rows);
+    }
+    operands.extend([steps, weights, d, samples]);
+    build.case(label, kernel, &operands)
+}
+
+/// Outputs are sums of `inputs` products, gamma_inputs, and the gradient of x one of C; what lies
+/// between is the loss head's.
+pub fn linear_xent() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // (batch, inputs, classes)
+    let shapes = [
+        (1, 1, 1),
+        (7, 13, 2),
+        (65, 128, 10),
+        (5, 300, 32),
+        (9, 6, 5),
+    ];
+    let activations = [Activation::Relu, Activation::Tanh, Activation::None];
+    for (ix, shape) in shapes.into_iter().enumerate() {
+        for members in [1, 3] {
+            for mode in [Mode::Plain, Mode::Smoothed, Mode::Weighted] {
+                cases.push(head_layer(
+                    shape,
+                    members,
+                    mode,
+                    activations[ix % 3],
+                    true,
+                    None,
+                ));
+            }
+        }
+        cases.push(head_layer(
+            shape,
+            3,
+            Mode::Weighted,
+            Activation::None,
+            false,
+            None,
+        ));
+    }
+    for act in Activation::NAMED {
+        cases.push(head_layer((6, 11, 9), 3, Mode::Weighted, act, true, None));
+    }
+    for shader in SHADERS.iter().filter(|s| s.name == "linear_xent") {
+        for (shape, members) in [((3, 5, 2), 1), ((19, 130, 11), 3), ((4, 70, 32), 1)] {
+            let variant = Some(shader.variant);
+            cases.push(head_layer(
+                shape,
+                members,
+                Mode::Weighted,
+                Activation::Relu,
+                true,
+                variant,
+            ));
+        }
+    }
+    cases
+}
+
+fn head_layer(
+    (batch, inputs, classes): (usize, usize, usize),
+    members: usize,
+    mode: Mode,
+    act: Activation,
+    input_grad: bool,
+    variant: Option<&'static str>,
+) -> Case {
+    let build = Builder::new(members, (batch * 100_000 + inputs * 100 + classes) as u64);
+    let mut build = build.steps_of(3, 1..2);
+    if let Some(variant) = variant {
+        build = build.variant(variant);
+    }
+    let (ldx, ld) = (pad4(inputs), pad4(classes));
+    let x = build.matrix("x", batch, inputs, |random| random.signed(1.0));
+    let w_offset = 64;
+    let b_offset = w_offset + (classes * ldx).next_multiple_of(64);
+    let stride = b_offset + 64;
+    let mut values = vec![0.0; members * stride];
+    for arena in values.chunks_exact_mut(stride) {
+        for row in arena[w_offset..][..classes * ldx].chunks_exact_mut(ldx) {
+            row[..inputs].fill_with(|| build.random.signed(1.0));
+        }
+        arena[b_offset..][..classes].fill_with(|| build.random.signed(1.0));
+    }
+    let parameters = build.floats("parameters", &values);
+    let labels = (0..17).map(|_| build.random.below(classes)).collect();
+    let labels = build.words("labels", labels);
+    let indices = build.indices(batch, 17);
+    let hypers = hypers(&mut build.random, members);
+    let steps = smoothed_steps(&mut build, &hypers, mode, batch);
+    let weights = class_weights(&mut build, classes, mode);
+    // dx, then d; stale but for their padding.
+    let d_offset = match input_grad {
+        true => (members * batch * ldx).next_multiple_of(64),
+        false => 0,
+    };
+    let mut values = vec![0.0; d_offset + members * batch * ld];
+    let (dx, d) = values.split_at_mut(d_offset);
+    for row in dx.chunks_exact_mut(ldx).take(members * batch) {
+        row[..inputs].fill(STALE);
+    }
+    for row in d.chunks_exact_mut(ld) {
+        row[..classes].fill(STALE);
+    }
+    let grads = build.floats("dx and d", &values);
+    let samples = build.stale_list("samples", build.capacity() * members * batch * 2);
+    let kernel = Kernel::LinearXent(
+        LinearXent {
+            members: members as u32,
+            batch: batch as u32,
+            inputs: inputs as u32,
+            ldx: ldx as u32,
+            classes: classes as u32,
+            ld: ld as u32,
+            w_offset: w_offset as u32,
+            b_offset: b_offset as u32,
+            stride: stride as u32,
+            d_offset: d_offset as u32,
+            input_grad: u32::from(input_grad),
+        },
+        act,
+    );
+    let mut label = format!("{batch}x{inputs}x{classes}{mode}, {act}'");
+    if !input_grad {
+        label += ", no dx";
+    }
+    let operands = [
+        x, parameters, labels, indices, steps, weights, grads, samples,
+    ];
     build.case(label, kernel, &operands)
 }
 

@@ -75,15 +75,18 @@ pub fn cases() -> Vec<Case> {
             }
         }
         cases.push(case(plain(orientation), [6, 11, 9], 3, None));
-        // Every register tile, whichever shapes choose it.
+        // Every tile, whichever shapes choose it: with one, two and three products past a multiple of
+        // four, which their masks tell apart.
         for shader in SHADERS.iter().filter(|s| s.name == "matmul") {
             let tile = Some(shader.variant);
             let fused = Choice {
                 epilogue: Epilogue::Bias(Activation::Relu),
                 ..plain(orientation)
             };
-            cases.push(case(fused, [3, 5, 2], 1, tile));
+            cases.push(case(fused, [3, 5, 1], 1, tile));
             cases.push(case(fused, [35, 71, 10], 3, tile));
+            cases.push(case(fused, [131, 133, 39], 1, tile));
+            cases.push(case(fused, [9, 18, 150], 1, tile));
             if orientation == TN {
                 let summed = Choice {
                     bias_grad: true,

@@ -68,7 +68,7 @@ pub fn grad_norm() -> Vec<Case> {
 
 /// What a case asks of the optimiser beside its formula.
 #[derive(Clone, Copy, PartialEq)]
-enum Extras {
+pub(super) enum Extras {
     Plain,
     /// Penalties and decay.
     Penalties,
@@ -186,7 +186,7 @@ fn update(
     build.case(label, kernel, &operands)
 }
 
-fn hyper(kind: OptimizerKind, extras: Extras, frozen: bool) -> Hyper {
+pub(super) fn hyper(kind: OptimizerKind, extras: Extras, frozen: bool) -> Hyper {
     let mut hyper = Hyper::new(kind);
     hyper.active = !frozen;
     if extras != Extras::Plain {
