@@ -2,7 +2,7 @@
 //! past the valid count are zeros, so that they contribute nothing to any gradient.
 
 use super::Real;
-use super::parallel::for_rows;
+use super::parallel::{Rows, make_rows};
 use crate::plan::{Gather, StepRow};
 
 pub fn gather<T: Real>(
@@ -13,24 +13,44 @@ pub fn gather<T: Real>(
     norm: &[T],
     x: &mut [T],
 ) {
-    let (batch, cols, ld) = (p.batch as usize, p.cols as usize, p.ld as usize);
-    let row_words = p.row_words as usize;
-    for_rows(x, ld, |row, x| {
+    let samples = Samples {
+        p,
+        pixels,
+        indices,
+        steps,
+        norm,
+    };
+    make_rows(x, p.ld as usize, samples);
+}
+
+struct Samples<'a, T> {
+    p: &'a Gather,
+    pixels: &'a [u32],
+    indices: &'a [u32],
+    steps: &'a [StepRow],
+    norm: &'a [T],
+}
+
+impl<T: Real> Rows<T> for Samples<'_, T> {
+    #[inline(always)]
+    fn make(&self, row: usize, x: &mut [T]) {
+        let p = self.p;
+        let (batch, cols) = (p.batch as usize, p.cols as usize);
+        let (row_words, n_norm) = (p.row_words as usize, p.n_norm as usize);
         let (member, b) = (row / batch, row % batch);
-        if b >= steps[member].valid as usize {
+        if b >= self.steps[member].valid as usize {
             x.fill(T::ZERO);
             return;
         }
-        let n_norm = p.n_norm as usize;
-        let table = &norm[member * n_norm * 2..][..n_norm * 2];
-        let words = &pixels[indices[row] as usize * row_words..][..row_words];
+        let table = &self.norm[member * n_norm * 2..][..n_norm * 2];
+        let words = &self.pixels[self.indices[row] as usize * row_words..][..row_words];
         if p.floats == 0 {
             let bytes: &[u8] = bytemuck::cast_slice(words);
             normalise(p, table, &bytes[..cols], x, f32::from);
         } else {
             normalise(p, table, &words[..cols], x, f32::from_bits);
         }
-    });
+    }
 }
 
 /// x = (sample - centre) * scale.

@@ -14,23 +14,42 @@ use crate::plan::{Activation, Epilogue, Kernel};
 /// Multiplications below which waking other threads costs more than it saves.
 const SERIAL_BELOW: usize = 64 * 1024;
 
-/// How the results \[m, n\] of one member are dealt out.
+/// How the results \[m, n\] of one member are dealt out: by rows or by columns.
 #[derive(Clone, Copy)]
 pub struct Division {
     m: usize,
     n: usize,
+    by_rows: bool,
     /// Pieces of one member's results.
     pub pieces: usize,
 }
 
 impl Division {
-    /// For a product of `m` x `n` results with `k` products each, for each of `members`.
+    /// For a product of `m` x `n` results with `k` products each, for each of `members`: by whichever
+    /// there are more of.
     pub fn new(m: usize, n: usize, k: usize, members: usize) -> Division {
+        Division::by(m > n, m, n, k, members)
+    }
+
+    /// For results that move parameters: where that weighs beside the products, by rows if there are
+    /// enough of them, since a thread's parameters and their moments then lie together.
+    pub fn of_parameters(m: usize, n: usize, k: usize, members: usize) -> Division {
+        let by_rows = m > n || (m >= 16 * threads() && m >= k);
+        Division::by(by_rows, m, n, k, members)
+    }
+
+    fn by(by_rows: bool, m: usize, n: usize, k: usize, members: usize) -> Division {
+        let len = if by_rows { m } else { n };
         let pieces = match m * n * k < SERIAL_BELOW {
             true => 1,
-            false => threads().div_ceil(members).min(m.max(n).div_ceil(16)),
+            false => threads().div_ceil(members).min(len.div_ceil(16)),
         };
-        Division { m, n, pieces }
+        Division {
+            m,
+            n,
+            by_rows,
+            pieces,
+        }
     }
 
     /// Rows and columns of a piece.
@@ -39,9 +58,9 @@ impl Division {
         // Whole vectors of columns, so that no two threads pad the same one.
         let cut = |len: usize, ix: usize| (len * ix / self.pieces).next_multiple_of(16).min(len);
         let of = |len: usize| cut(len, ix)..cut(len, ix + 1);
-        match n >= m {
-            true => (0..m, of(n)),
-            false => (of(m), 0..n),
+        match self.by_rows {
+            true => (of(m), 0..n),
+            false => (0..m, of(n)),
         }
     }
 }

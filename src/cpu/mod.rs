@@ -8,6 +8,7 @@ mod activation_grad;
 mod add;
 mod batch_norm;
 mod batch_norm_grad;
+mod buffer;
 mod confusion;
 mod dropout;
 mod ema;
@@ -36,6 +37,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use buffer::Buffer;
 pub use real::Real;
 
 use crate::executor::{Executor, Profile, RangeMetrics, Timed};
@@ -43,10 +45,12 @@ use crate::plan::{BufferId, Dispatch, Dtype, Kernel, MemberRow, PassKind, Plan, 
 use crate::{Error, Result};
 
 /// The memory of one buffer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Storage<T> {
-    Floats(Vec<T>),
-    Words(Vec<u32>),
+    Floats(Buffer<T>),
+    Words(Buffer<u32>),
+    /// At work as an output.
+    Taken,
 }
 
 pub struct Cpu<T: Real> {
@@ -66,11 +70,13 @@ impl<T: Real> Cpu<T> {
         let storage = plan
             .buffers
             .iter()
-            .map(|b| match b.dtype {
-                Dtype::F32 => Storage::Floats(vec![T::ZERO; b.len]),
-                Dtype::U32 => Storage::Words(vec![0; b.len]),
+            .map(|b| {
+                Ok(match b.dtype {
+                    Dtype::F32 => Storage::Floats(Buffer::new(b.len)?),
+                    Dtype::U32 => Storage::Words(Buffer::new(b.len)?),
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok(Cpu {
             plan,
             storage,
@@ -96,7 +102,7 @@ impl<T: Real> Cpu<T> {
     pub fn set_floats(&mut self, id: BufferId, values: &[T]) {
         match &mut self.storage[id.0] {
             Storage::Floats(v) => v.copy_from_slice(values),
-            Storage::Words(_) => panic!("buffer {} holds words", id.0),
+            _ => panic!("buffer {} holds words", id.0),
         }
     }
 
@@ -106,11 +112,11 @@ impl<T: Real> Cpu<T> {
         let n_inputs = dispatch.buffers.len() - dispatch.kernel.n_outputs();
         let (inputs, outputs) = dispatch.buffers.split_at(n_inputs);
         let take = |storage: &mut [Storage<T>], id: &BufferId| {
-            std::mem::replace(&mut storage[id.0], Storage::Words(Vec::new()))
+            std::mem::replace(&mut storage[id.0], Storage::Taken)
         };
         let mut taken = [0, 1, 2].map(|ix| match outputs.get(ix) {
             Some(id) => take(storage, id),
-            None => Storage::Words(Vec::new()),
+            None => Storage::Taken,
         });
         let [first, second, third] = &mut taken;
         {
@@ -262,7 +268,7 @@ impl<T: Real> Cpu<T> {
 }
 
 /// The metrics of one step's samples \[P, B, 2\].
-fn of_step<T>(samples: &mut Storage<T>, slot: usize, members: usize, batch: u32) -> &mut [T] {
+fn of_step<T: Real>(samples: &mut Storage<T>, slot: usize, members: usize, batch: u32) -> &mut [T] {
     let len = members * batch as usize * 2;
     &mut samples.floats_mut()[slot * len..][..len]
 }
@@ -277,32 +283,32 @@ fn clocked(timed: Option<&mut Timed>, run: impl FnOnce()) {
     timed.add(started.elapsed());
 }
 
-fn floats<T>(storage: &[Storage<T>], id: BufferId) -> &[T] {
+fn floats<T: Real>(storage: &[Storage<T>], id: BufferId) -> &[T] {
     match &storage[id.0] {
         Storage::Floats(v) => v,
-        Storage::Words(_) => panic!("buffer {} holds words where floats are read", id.0),
+        _ => panic!("buffer {} holds no floats to be read", id.0),
     }
 }
 
-fn words<T>(storage: &[Storage<T>], id: BufferId) -> &[u32] {
+fn words<T: Real>(storage: &[Storage<T>], id: BufferId) -> &[u32] {
     match &storage[id.0] {
         Storage::Words(v) => v,
-        Storage::Floats(_) => panic!("buffer {} holds floats where words are read", id.0),
+        _ => panic!("buffer {} holds no words to be read", id.0),
     }
 }
 
-impl<T> Storage<T> {
+impl<T: Real> Storage<T> {
     fn floats_mut(&mut self) -> &mut [T] {
         match self {
             Storage::Floats(v) => v,
-            Storage::Words(_) => panic!("a buffer of words where floats are written"),
+            _ => panic!("a buffer of words where floats are written"),
         }
     }
 
     fn words_mut(&mut self) -> &mut [u32] {
         match self {
             Storage::Words(v) => v,
-            Storage::Floats(_) => panic!("a buffer of floats where words are written"),
+            _ => panic!("a buffer of floats where words are written"),
         }
     }
 }
@@ -320,6 +326,7 @@ impl<T: Real> Executor for Cpu<T> {
                     *to = T::from_f32(f32::from_bits(from));
                 }
             }
+            Storage::Taken => panic!("buffer {} is at work", buffer.0),
         }
         Ok(())
     }
@@ -368,8 +375,9 @@ impl<T: Real> Executor for Cpu<T> {
 
     fn download(&mut self, buffer: BufferId) -> Result<Vec<u32>> {
         Ok(match &self.storage[buffer.0] {
-            Storage::Words(v) => v.clone(),
+            Storage::Words(v) => v.to_vec(),
             Storage::Floats(v) => v.iter().map(|x| x.to_f32().to_bits()).collect(),
+            Storage::Taken => panic!("buffer {} is at work", buffer.0),
         })
     }
 

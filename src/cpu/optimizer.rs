@@ -6,6 +6,7 @@
 
 use super::Real;
 use super::parallel::Disjoint;
+use super::real::Loops;
 use super::team::fork;
 use crate::plan::{MemberRow, Optimizer, OptimizerKind, StepRow};
 
@@ -57,21 +58,26 @@ pub fn optimizer<T: Real>(
         fork(n.div_ceil(CHUNK), |ix| {
             let range = ix * CHUNK..((ix + 1) * CHUNK).min(n);
             let weights = n_weights.clamp(range.start, range.end);
-            T::wide(|| {
-                for (range, is_weight) in
-                    [(range.start..weights, true), (weights..range.end, false)]
-                {
-                    // SAFETY: each chunk belongs to one task.
-                    let (w, m, v) = unsafe {
-                        (
-                            w.range(range.clone()),
-                            m.range(range.clone()),
-                            v.range(range.clone()),
-                        )
-                    };
-                    update(row, step, clip, is_weight, w, m, v, &g[range]);
-                }
-            });
+            for (range, is_weight) in [(range.start..weights, true), (weights..range.end, false)] {
+                // SAFETY: each chunk belongs to one task.
+                let (w, m, v) = unsafe {
+                    (
+                        w.range(range.clone()),
+                        m.range(range.clone()),
+                        v.range(range.clone()),
+                    )
+                };
+                T::wide(Update {
+                    row,
+                    step,
+                    clip,
+                    is_weight,
+                    w,
+                    m,
+                    v,
+                    g: &g[range],
+                });
+            }
         });
     }
 }
@@ -90,73 +96,104 @@ fn clip_factor<T: Real>(p: &Optimizer, row: &MemberRow, member: usize, partials:
     if factor < T::ONE { factor } else { T::ONE }
 }
 
-/// The formulas. The optimiser's kind is matched outside the loops, so that each loop vectorises.
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-pub fn update<T: Real>(
-    row: &MemberRow,
-    step: &StepRow,
-    clip: T,
-    is_weight: bool,
-    w: &mut [T],
-    m: &mut [T],
-    v: &mut [T],
-    g: &[T],
-) {
-    let real = T::from_f32;
-    let kind = OptimizerKind::ALL[row.optimizer as usize];
-    let coupled = match kind {
-        OptimizerKind::Adamw => T::ZERO,
-        _ => real(row.weight_decay),
-    };
-    let (lr, step_size) = (real(step.lr), real(step.step_size));
-    let (mu, eps) = (real(row.momentum), real(row.eps));
-    let gradient = |w: T, g: T| penalised(row, w, g, is_weight) * clip + coupled * w;
-    let elements = w.iter_mut().zip(m).zip(v).zip(g);
-    match kind {
-        OptimizerKind::Sgd => {
-            for (((w, _), _), &g) in elements {
-                *w = *w - lr * gradient(*w, g);
-            }
+/// The update of some parameters `w` of a member, with their moments `m` and `v`, by the gradient `g`.
+pub struct Update<'a, T> {
+    pub row: &'a MemberRow,
+    pub step: &'a StepRow,
+    pub clip: T,
+    pub is_weight: bool,
+    pub w: &'a mut [T],
+    pub m: &'a mut [T],
+    pub v: &'a mut [T],
+    pub g: &'a [T],
+}
+
+impl<T: Real> Loops for Update<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Update {
+            row,
+            clip,
+            is_weight,
+            ..
+        } = self;
+        let coupled = match OptimizerKind::ALL[row.optimizer as usize] {
+            OptimizerKind::Adamw => T::ZERO,
+            _ => T::from_f32(row.weight_decay),
+        };
+        let penalises = is_weight && (row.l1 != 0.0 || row.l2 != 0.0);
+        // Most runs add nothing to the data gradient; what a loop asks of each element costs time.
+        if penalises || clip != T::ONE || coupled != T::ZERO {
+            self.by(|w, g| penalised(row, w, g, is_weight) * clip + coupled * w);
+        } else {
+            self.by(|_, g| g);
         }
-        OptimizerKind::Momentum => {
-            for (((w, m), _), &g) in elements {
-                *m = mu * *m + gradient(*w, g);
-                *w = *w - lr * *m;
+    }
+}
+
+impl<T: Real> Update<'_, T> {
+    /// With the gradient proper of a weight and its data gradient. The optimiser's kind is matched
+    /// outside the loops, so that each loop vectorises.
+    #[inline(always)]
+    fn by(self, gradient: impl Fn(T, T) -> T) {
+        let Update {
+            row,
+            step,
+            w,
+            m,
+            v,
+            g,
+            ..
+        } = self;
+        let real = T::from_f32;
+        let (lr, step_size) = (real(step.lr), real(step.step_size));
+        let (mu, eps) = (real(row.momentum), real(row.eps));
+        let elements = w.iter_mut().zip(m).zip(v).zip(g);
+        match OptimizerKind::ALL[row.optimizer as usize] {
+            OptimizerKind::Sgd => {
+                for (((w, _), _), &g) in elements {
+                    *w = *w - lr * gradient(*w, g);
+                }
             }
-        }
-        OptimizerKind::Nesterov => {
-            for (((w, m), _), &g) in elements {
-                let g = gradient(*w, g);
-                *m = mu * *m + g;
-                *w = *w - lr * (g + mu * *m);
+            OptimizerKind::Momentum => {
+                for (((w, m), _), &g) in elements {
+                    *m = mu * *m + gradient(*w, g);
+                    *w = *w - lr * *m;
+                }
             }
-        }
-        OptimizerKind::Adagrad => {
-            for (((w, _), v), &g) in elements {
-                let g = gradient(*w, g);
-                *v += g * g;
-                *w = *w - lr * g / (v.sqrt() + eps);
+            OptimizerKind::Nesterov => {
+                for (((w, m), _), &g) in elements {
+                    let g = gradient(*w, g);
+                    *m = mu * *m + g;
+                    *w = *w - lr * (g + mu * *m);
+                }
             }
-        }
-        OptimizerKind::Rmsprop => {
-            let (alpha, rest) = (real(row.alpha), real(row.one_minus_alpha));
-            for (((w, _), v), &g) in elements {
-                let g = gradient(*w, g);
-                *v = alpha * *v + rest * g * g;
-                *w = *w - lr * g / (v.sqrt() + eps);
+            OptimizerKind::Adagrad => {
+                for (((w, _), v), &g) in elements {
+                    let g = gradient(*w, g);
+                    *v += g * g;
+                    *w = *w - lr * g / (v.sqrt() + eps);
+                }
             }
-        }
-        OptimizerKind::Adam | OptimizerKind::Adamw => {
-            let (beta1, rest1) = (real(row.beta1), real(row.one_minus_beta1));
-            let (beta2, rest2) = (real(row.beta2), real(row.one_minus_beta2));
-            let (inv_sqrt_bias2, decay) = (real(step.inv_sqrt_bias2), real(step.decay));
-            for (((w, m), v), &g) in elements {
-                let g = gradient(*w, g);
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-                let denominator = v.sqrt() * inv_sqrt_bias2 + eps;
-                *w = *w * decay - step_size * *m / denominator;
+            OptimizerKind::Rmsprop => {
+                let (alpha, rest) = (real(row.alpha), real(row.one_minus_alpha));
+                for (((w, _), v), &g) in elements {
+                    let g = gradient(*w, g);
+                    *v = alpha * *v + rest * g * g;
+                    *w = *w - lr * g / (v.sqrt() + eps);
+                }
+            }
+            OptimizerKind::Adam | OptimizerKind::Adamw => {
+                let (beta1, rest1) = (real(row.beta1), real(row.one_minus_beta1));
+                let (beta2, rest2) = (real(row.beta2), real(row.one_minus_beta2));
+                let (inv_sqrt_bias2, decay) = (real(step.inv_sqrt_bias2), real(step.decay));
+                for (((w, m), v), &g) in elements {
+                    let g = gradient(*w, g);
+                    *m = beta1 * *m + rest1 * g;
+                    *v = beta2 * *v + rest2 * g * g;
+                    let denominator = v.sqrt() * inv_sqrt_bias2 + eps;
+                    *w = *w * decay - step_size * *m / denominator;
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::Real;
+use super::real::Loops;
 use super::team::{fork, threads};
 
 /// Elements below which waking other threads costs more than it saves.
@@ -52,20 +53,58 @@ pub fn for_chunks<A: Send>(out: &mut [A], len: usize, f: impl Fn(usize, &mut [A]
     });
 }
 
-/// Calls `f(row, out_row)` for every row of `out`, in parallel where it pays, with the machine's
-/// widest vectors.
-pub fn for_rows<T: Real>(out: &mut [T], ld: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    let rows = out.len() / ld;
+/// What makes the rows of a matrix. `make` should be `#[inline(always)]`: a function that is called
+/// keeps to the vectors that every machine has.
+pub trait Rows<T>: Sync {
+    fn make(&self, row: usize, out: &mut [T]);
+}
+
+/// Makes every row of `out`, in parallel where it pays, with the machine's widest vectors.
+pub fn make_rows<T: Real>(out: &mut [T], ld: usize, rows: impl Rows<T>) {
+    let count = out.len() / ld;
     let tasks = match out.len() < SERIAL_BELOW {
         true => 1,
-        false => (threads() * 2).min(rows),
+        false => (threads() * 2).min(count),
     };
-    let block = rows.div_ceil(tasks.max(1)).max(1);
-    for_chunks(&mut out[..rows * ld], block * ld, |ix, out| {
-        T::wide(|| {
-            for (r, out) in out.chunks_exact_mut(ld).enumerate() {
-                f(ix * block + r, out);
-            }
+    let block = count.div_ceil(tasks.max(1)).max(1);
+    for_chunks(&mut out[..count * ld], block * ld, |ix, out| {
+        T::wide(Block {
+            rows: &rows,
+            first: ix * block,
+            out,
+            ld,
         });
     });
+}
+
+/// Calls `f(row, out_row)` for every row of `out`: [`make_rows`] for a closure, which is inlined
+/// where it does little.
+pub fn for_rows<T: Real>(out: &mut [T], ld: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    make_rows(out, ld, Closure(f));
+}
+
+struct Closure<F>(F);
+
+impl<T, F: Fn(usize, &mut [T]) + Sync> Rows<T> for Closure<F> {
+    #[inline(always)]
+    fn make(&self, row: usize, out: &mut [T]) {
+        self.0(row, out);
+    }
+}
+
+/// Some of the rows.
+struct Block<'a, T, R> {
+    rows: &'a R,
+    first: usize,
+    out: &'a mut [T],
+    ld: usize,
+}
+
+impl<T: Real, R: Rows<T>> Loops for Block<'_, T, R> {
+    #[inline(always)]
+    fn run(self) {
+        for (r, out) in self.out.chunks_exact_mut(self.ld).enumerate() {
+            self.rows.make(self.first + r, out);
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The core of every matrix product: register tiles over packed panels, at the machine's vector
 //! width; what becomes of a result is the [`Sink`]'s business, as it is an epilogue's on a GPU.
 //!
-//! Two cores after Goto and van de Geijn (2008, Anatomy of High-Performance Matrix Multiplication).
-//! `outer`, for B \[k,n\], adds the outer products of a packed sliver of A and a packed panel of B.
-//! `inner`, for B \[n,k\], takes the inner products of rows as they lie: nothing is transposed. Each
-//! element's products are added in an order that depends on k alone, so its bits do not depend on
+//! After Goto and van de Geijn (2008, Anatomy of High-Performance Matrix Multiplication): a panel of
+//! B, packed as a few vectors of columns for each of k (for B \[n,k\] that transposes it), stays in
+//! the first cache while slivers of a few rows of A pass by, and the sums of their outer products stay
+//! in registers. Each element's products are added in the order of k, so its bits do not depend on
 //! which rows and columns are asked for together, nor on the number of threads.
 
 use std::cell::RefCell;
@@ -13,6 +13,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Real;
+use super::buffer::Buffer;
 use crate::plan::Orientation;
 
 /// Rows and columns of C = A * B with k products each, of one member. The slices begin at the
@@ -76,14 +77,14 @@ impl Product<'_, f32> {
             return;
         }
         if self.k > 0 {
-            // The cores read without further checks; offsets grow with each index.
+            // The core reads without further checks; offsets grow with each index.
             assert!(self.place_a(self.rows.end - 1, self.k - 1) < self.a.len());
             assert!(self.place_b(self.k - 1, self.cols.end - 1) < self.b.len());
         }
         SCRATCH.with_borrow_mut(|scratch| {
             Arch::new().dispatch(Vectorised {
                 product: self,
-                room: Room::of(scratch),
+                scratch,
                 sink,
             });
         });
@@ -92,7 +93,7 @@ impl Product<'_, f32> {
 
 struct Vectorised<'a, K> {
     product: &'a Product<'a, f32>,
-    room: Room<'a>,
+    scratch: &'a mut Option<Buffer<f32>>,
     sink: &'a mut K,
 }
 
@@ -103,52 +104,29 @@ impl<K: Sink<f32>> WithSimd for Vectorised<'_, K> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Vectorised {
             product,
-            room,
+            scratch,
             sink,
         } = self;
-        // Accumulators, the operands at hand and one to spare fill the registers.
-        match (product.orientation, S::REGISTER_COUNT >= 32) {
-            (Orientation::NT, true) => inner::<S, K, 6, 4>(simd, product, room, sink),
-            (Orientation::NT, false) => inner::<S, K, 4, 3>(simd, product, room, sink),
-            (_, true) => outer::<S, K, 12, 2>(simd, product, room, sink),
-            (_, false) => outer::<S, K, 6, 2>(simd, product, room, sink),
+        // The sums, the columns at hand and one element of A fill the registers.
+        match S::REGISTER_COUNT >= 32 {
+            true => multiply::<S, K, 12, 11, 2>(simd, product, scratch, sink),
+            false => multiply::<S, K, 6, 5, 2>(simd, product, scratch, sink),
         }
     }
 }
 
-/// Columns of C that are at work at once, and products of one pass over them: what a panel of B, and
-/// a sliver of A with it, hold in the second cache.
-const BLOCK_COLS: usize = 128;
+/// Products of one pass: a panel of so many stays in the first cache.
 const BLOCK_K: usize = 256;
-
-/// Elements of packed A.
-const PACKED_A: usize = 96 * BLOCK_K;
-
-/// Rows of C at work at once where k takes several passes; a multiple of both tile heights.
+/// Elements of packed B, which stays in the second cache, or near it, while all rows pass by.
+const PACKED_B: usize = 128 * 1024;
+/// The most columns of C at work at once.
+const BLOCK_COLS: usize = 512;
+/// The most rows of C at work at once, a multiple of both heights of a sliver.
 const BLOCK_ROWS: usize = 96;
 
-const PACKED_B: usize = BLOCK_COLS * BLOCK_K;
-const TILE: usize = BLOCK_ROWS * BLOCK_COLS;
-
 thread_local! {
-    /// Each thread's room for packed operands and tiles.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The thread's packed A, packed B and tile.
-struct Room<'a> {
-    a: &'a mut [f32],
-    b: &'a mut [f32],
-    tile: &'a mut [f32],
-}
-
-impl<'a> Room<'a> {
-    fn of(scratch: &'a mut Vec<f32>) -> Room<'a> {
-        scratch.resize(PACKED_A + PACKED_B + TILE, 0.0);
-        let (a, rest) = scratch.split_at_mut(PACKED_A);
-        let (b, tile) = rest.split_at_mut(PACKED_B);
-        Room { a, b, tile }
-    }
+    /// Each thread's room for packed operands and the block of C at work.
+    static SCRATCH: RefCell<Option<Buffer<f32>>> = const { RefCell::new(None) };
 }
 
 /// # Safety
@@ -167,71 +145,85 @@ unsafe fn store<S: Simd>(to: *mut f32, v: S::f32s) {
     unsafe { to.cast::<S::f32s>().write_unaligned(v) }
 }
 
-/// B \[k,n\]: slivers of ROWS rows of A against panels of VECS vectors of columns of B.
+/// Slivers have ROWS or ROWS - 1 = LESS rows where there are enough of them, so that few are
+/// padded; panels have VECS vectors of columns.
 #[inline(always)]
-fn outer<S: Simd, K: Sink<f32>, const ROWS: usize, const VECS: usize>(
+fn multiply<S: Simd, K: Sink<f32>, const ROWS: usize, const LESS: usize, const VECS: usize>(
     simd: S,
     p: &Product<f32>,
-    room: Room,
+    scratch: &mut Option<Buffer<f32>>,
     sink: &mut K,
 ) {
     let width = VECS * S::F32_LANES;
-    let passes = p.k.div_ceil(BLOCK_K).max(1);
-    let depth = p.k.div_ceil(passes);
-    // With one pass a sliver is done when its panels are; with several the tile waits for them all.
-    let block_rows = match passes {
-        1 => (PACKED_A / depth.max(1)).next_multiple_of(ROWS) - ROWS,
-        _ => BLOCK_ROWS,
+    let packs_a = p.orientation == Orientation::TN;
+    let depth = even(p.k, BLOCK_K).max(1);
+    let most_cols = (PACKED_B / p.k.max(1)).clamp(width, BLOCK_COLS);
+    let block_cols = even(p.cols.len(), most_cols / width * width).next_multiple_of(width);
+    let block_rows = even(p.rows.len(), BLOCK_ROWS);
+    // A padded sliver reads, and writes, up to ROWS rows.
+    let room_b = block_cols * p.k;
+    let room_a = (block_rows * depth + ROWS) * usize::from(packs_a);
+    let room = room_b + room_a + block_rows.div_ceil(ROWS) * ROWS * block_cols;
+    let scratch = match scratch {
+        Some(scratch) if scratch.len() >= room => scratch,
+        _ => scratch.insert(Buffer::new(room).expect("room for a block of a product")),
     };
-    let block_rows = block_rows.max(ROWS);
-    let blocks = p.cols.len().div_ceil(BLOCK_COLS);
-    let block_cols = p.cols.len().div_ceil(blocks).next_multiple_of(width);
-    let one_block_of_a = passes == 1 && p.rows.len() <= block_rows;
-    let Room {
-        a: packed_a,
-        b: packed_b,
-        tile,
-    } = room;
-    for (n_block, cols) in blocks_of(&p.cols, block_cols).enumerate() {
-        let panels = cols.len().div_ceil(width);
-        let ld = panels * width;
-        for (m_block, rows) in blocks_of(&p.rows, block_rows).enumerate() {
-            for pass in 0..passes {
-                let ks = pass * depth..((pass + 1) * depth).min(p.k);
-                if passes > 1 || m_block == 0 {
-                    pack_b(p, &ks, &cols, width, packed_b);
+    let (packed_b, rest) = scratch.split_at_mut(room_b);
+    let (packed_a, tile) = rest.split_at_mut(room_a);
+    for cols in blocks_of(&p.cols, block_cols) {
+        // Elements between two rows of the tile.
+        let ld = cols.len().next_multiple_of(width);
+        for ks in blocks_of(&(0..p.k), depth) {
+            let packed = &mut packed_b[ks.start * ld..ks.end * ld];
+            pack_b::<S, VECS>(p, &ks, &cols, packed);
+        }
+        for rows in blocks_of(&p.rows, block_rows) {
+            let slivers = Slivers::new::<ROWS>(&rows);
+            if p.k == 0 {
+                tile.fill(0.0);
+            }
+            for ks in blocks_of(&(0..p.k), depth) {
+                if packs_a {
+                    pack_a::<ROWS, LESS>(p, &ks, &slivers, packed_a);
                 }
-                if !one_block_of_a || n_block == 0 {
-                    pack_a::<ROWS>(p, &ks, &rows, packed_a);
-                }
-                for (sliver, rows) in blocks_of(&rows, ROWS).enumerate() {
-                    let tile = match passes {
-                        1 => &mut tile[..ROWS * ld],
-                        _ => &mut tile[sliver * ROWS * ld..][..ROWS * ld],
-                    };
-                    let a = &packed_a[sliver * ROWS * ks.len()..][..ROWS * ks.len()];
-                    for panel in 0..panels {
-                        let b = &packed_b[panel * width * ks.len()..][..width * ks.len()];
-                        let c = &mut tile[panel * width..][..(ROWS - 1) * ld + width];
-                        // SAFETY: a and b hold ROWS and `width` elements for each product, and
-                        // c ROWS rows of `width` elements, `ld` apart.
+                let packed = &packed_b[ks.start * ld..ks.end * ld];
+                for (panel, b) in packed.chunks_exact(width * ks.len()).enumerate() {
+                    for (ix, sliver) in slivers.iter().enumerate() {
+                        let mut a = [std::ptr::null(); ROWS];
+                        let step = if packs_a {
+                            let first = (sliver.start - rows.start) * ks.len();
+                            let packed = &packed_a[first..first + sliver.len() * ks.len() + ROWS];
+                            for (r, a) in a.iter_mut().enumerate() {
+                                *a = packed[r..].as_ptr();
+                            }
+                            sliver.len()
+                        } else {
+                            // Past the last row the last one stands in, and its sums go nowhere.
+                            for (r, a) in a.iter_mut().enumerate() {
+                                let row = (sliver.start + r).min(sliver.end - 1);
+                                *a = p.a[row * p.lda + ks.start..][..ks.len()].as_ptr();
+                            }
+                            1
+                        };
+                        let c = &mut tile[ix * ROWS * ld + panel * width..];
+                        let c = c[..(ROWS - 1) * ld + width].as_mut_ptr();
+                        let (b, adds) = (b.as_ptr(), ks.start > 0);
+                        // SAFETY: a and b hold ROWS and `width` elements for each product, and c
+                        // ROWS rows of `width` elements, `ld` apart.
                         unsafe {
-                            add_outer::<S, ROWS, VECS>(
-                                simd,
-                                ks.len(),
-                                a.as_ptr(),
-                                b.as_ptr(),
-                                c.as_mut_ptr(),
-                                ld,
-                                pass > 0,
-                            );
+                            if sliver.len() > LESS {
+                                add::<S, ROWS, VECS>(simd, ks.len(), &a, step, b, c, ld, adds);
+                            } else {
+                                let a = a.first_chunk::<LESS>().expect("LESS < ROWS");
+                                add::<S, LESS, VECS>(simd, ks.len(), a, step, b, c, ld, adds);
+                            }
                         }
                     }
-                    if pass + 1 == passes {
-                        for (row, values) in rows.zip(tile.chunks_exact(ld)) {
-                            sink.take(row, cols.start, &values[..cols.len()]);
-                        }
-                    }
+                }
+            }
+            for (sliver, tile) in slivers.iter().zip(tile.chunks_exact(ROWS * ld)) {
+                for (row, values) in sliver.zip(tile.chunks_exact(ld)) {
+                    sink.take(row, cols.start, &values[..cols.len()]);
                 }
             }
         }
@@ -241,14 +233,16 @@ fn outer<S: Simd, K: Sink<f32>, const ROWS: usize, const VECS: usize>(
 /// c (+)= the sum over k of a\[k, ROWS\] * b\[k, VECS vectors\]: the sums stay in registers.
 ///
 /// # Safety
-/// `a` has ROWS and `b` VECS vectors of elements for each of `k`; `c` has ROWS rows of VECS vectors,
-/// `ld` elements apart.
+/// Each of `a` has an element at every `step` for each of `k`, `b` VECS vectors of them; `c` has ROWS
+/// rows of VECS vectors, `ld` elements apart.
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
-unsafe fn add_outer<S: Simd, const ROWS: usize, const VECS: usize>(
+unsafe fn add<S: Simd, const ROWS: usize, const VECS: usize>(
     simd: S,
     k: usize,
-    a: *const f32,
-    b: *const f32,
+    a: &[*const f32; ROWS],
+    step: usize,
+    mut b: *const f32,
     c: *mut f32,
     ld: usize,
     adds: bool,
@@ -264,17 +258,21 @@ unsafe fn add_outer<S: Simd, const ROWS: usize, const VECS: usize>(
                 }
             }
         }
-        for p in 0..k {
+        let mut at = 0;
+        let end = b.add(k * VECS * lanes);
+        while b != end {
             let mut columns = [simd.splat_f32s(0.0); VECS];
             for (v, column) in columns.iter_mut().enumerate() {
-                *column = load::<S>(b.add((p * VECS + v) * lanes));
+                *column = load::<S>(b.add(v * lanes));
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = simd.splat_f32s(*a.add(p * ROWS + r));
+            for (sums, a) in sums.iter_mut().zip(a) {
+                let x = simd.splat_f32s(*a.add(at));
                 for (sum, column) in sums.iter_mut().zip(columns) {
                     *sum = simd.mul_add_e_f32s(x, column, *sum);
                 }
             }
+            b = b.add(VECS * lanes);
+            at += step;
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
@@ -284,130 +282,160 @@ unsafe fn add_outer<S: Simd, const ROWS: usize, const VECS: usize>(
     }
 }
 
-/// Panels of `width` columns, each \[k, width\]; zeros past the last column.
+/// Panels of VECS vectors of columns, each \[k, columns\]; zeros past the last column.
 #[inline(always)]
-fn pack_b(
+fn pack_b<S: Simd, const VECS: usize>(
+    p: &Product<f32>,
+    ks: &Range<usize>,
+    cols: &Range<usize>,
+    packed: &mut [f32],
+) {
+    let lanes = S::F32_LANES;
+    let width = VECS * lanes;
+    let panel_len = width * ks.len();
+    if cols.len() % width > 0 {
+        packed[cols.len() / width * panel_len..].fill(0.0);
+    }
+    if p.orientation == Orientation::NT {
+        for (cols, panel) in blocks_of(cols, width).zip(packed.chunks_exact_mut(panel_len)) {
+            transpose(p, ks, &cols, width, panel);
+        }
+        return;
+    }
+    // Row by row, as they lie.
+    for (at, k) in ks.clone().enumerate() {
+        let row = &p.b[k * p.ldb..][cols.clone()];
+        let panels = packed.chunks_exact_mut(panel_len);
+        for (from, panel) in row.chunks(width).zip(panels) {
+            let to = &mut panel[at * width..][..width];
+            if from.len() < width {
+                to[..from.len()].copy_from_slice(from);
+                continue;
+            }
+            for v in 0..VECS {
+                // SAFETY: both are VECS vectors long.
+                unsafe {
+                    let vector = load::<S>(from.as_ptr().add(v * lanes));
+                    store::<S>(to.as_mut_ptr().add(v * lanes), vector);
+                }
+            }
+        }
+    }
+}
+
+/// Side of the squares in which a panel is transposed.
+const SQUARE: usize = 4;
+
+/// Columns of B \[n,k\] as a panel \[k, width\].
+#[inline(always)]
+fn transpose(
     p: &Product<f32>,
     ks: &Range<usize>,
     cols: &Range<usize>,
     width: usize,
-    packed: &mut [f32],
+    panel: &mut [f32],
 ) {
-    for (panel, cols) in blocks_of(cols, width).enumerate() {
-        let panel = &mut packed[panel * width * ks.len()..][..width * ks.len()];
-        for (to, k) in panel.chunks_exact_mut(width).zip(ks.clone()) {
-            let from = &p.b[k * p.ldb + cols.start..][..cols.len()];
-            to[..from.len()].copy_from_slice(from);
-            to[from.len()..].fill(0.0);
+    for group in blocks_of(cols, SQUARE) {
+        let at = group.start - cols.start;
+        let row = |col: usize| &p.b[col * p.ldb + ks.start..][..ks.len()];
+        let mut done = 0;
+        if group.len() == SQUARE {
+            let first = group.start;
+            let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
+            let [(a, _), (b, _), (c, _), (d, _)] = rows.map(<[f32]>::as_chunks::<SQUARE>);
+            let squares = a.iter().zip(b).zip(c).zip(d);
+            for ((((a, b), c), d), to) in squares.zip(panel.chunks_exact_mut(SQUARE * width)) {
+                let square = transposed([*a, *b, *c, *d]);
+                for (row, to) in square.iter().zip(to.chunks_exact_mut(width)) {
+                    to[at..at + SQUARE].copy_from_slice(row);
+                }
+            }
+            done = a.len() * SQUARE;
+        }
+        for (j, col) in group.enumerate() {
+            for (q, &x) in row(col).iter().enumerate().skip(done) {
+                panel[q * width + at + j] = x;
+            }
         }
     }
 }
 
-/// Slivers of ROWS rows, each \[k, ROWS\]; zeros past the last row.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn pack_a<const ROWS: usize>(
+fn transposed(rows: [[f32; SQUARE]; SQUARE]) -> [[f32; SQUARE]; SQUARE] {
+    use std::arch::x86_64::{__m128, _MM_TRANSPOSE4_PS};
+    // SAFETY: SSE is part of x86-64, and four of its vectors are sixteen floats.
+    unsafe {
+        let [mut a, mut b, mut c, mut d]: [__m128; SQUARE] = std::mem::transmute(rows);
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        std::mem::transmute([a, b, c, d])
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn transposed(rows: [[f32; SQUARE]; SQUARE]) -> [[f32; SQUARE]; SQUARE] {
+    std::array::from_fn(|q| rows.map(|row| row[q]))
+}
+
+/// Rows cut into the fewest slivers, as evenly as can be.
+struct Slivers {
+    rows: Range<usize>,
+    count: usize,
+}
+
+impl Slivers {
+    fn new<const ROWS: usize>(rows: &Range<usize>) -> Slivers {
+        Slivers {
+            rows: rows.clone(),
+            count: rows.len().div_ceil(ROWS),
+        }
+    }
+
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (first, len, count) = (self.rows.start, self.rows.len(), self.count);
+        let cut = move |ix: usize| first + len * ix / count;
+        (0..count).map(move |ix| cut(ix)..cut(ix + 1))
+    }
+}
+
+/// Slivers of A \[k,m\], each \[k, rows\].
+#[inline(always)]
+fn pack_a<const ROWS: usize, const LESS: usize>(
     p: &Product<f32>,
     ks: &Range<usize>,
-    rows: &Range<usize>,
+    slivers: &Slivers,
     packed: &mut [f32],
 ) {
-    for (sliver, rows) in blocks_of(rows, ROWS).enumerate() {
-        let sliver = &mut packed[sliver * ROWS * ks.len()..][..ROWS * ks.len()];
-        if rows.len() < ROWS {
-            sliver.fill(0.0);
-        }
-        if p.orientation == Orientation::TN {
-            for (to, k) in sliver.chunks_exact_mut(ROWS).zip(ks.clone()) {
-                let from = &p.a[k * p.lda + rows.start..][..rows.len()];
-                to[..from.len()].copy_from_slice(from);
-            }
+    for sliver in slivers.iter() {
+        let first = (sliver.start - slivers.rows.start) * ks.len();
+        let to = &mut packed[first..first + sliver.len() * ks.len()];
+        let from = &p.a[ks.start * p.lda + sliver.start..];
+        // Of a length that the compiler knows: calls would take longer than the copies.
+        if sliver.len() == ROWS {
+            pack_sliver::<ROWS>(from, p.lda, to);
+        } else if sliver.len() == LESS {
+            pack_sliver::<LESS>(from, p.lda, to);
         } else {
-            for (r, row) in rows.enumerate() {
-                let from = &p.a[row * p.lda + ks.start..][..ks.len()];
-                for (to, &x) in sliver.chunks_exact_mut(ROWS).zip(from) {
-                    to[r] = x;
-                }
-            }
-        }
-    }
-}
-
-/// B \[n,k\]: inner products of ROWS rows of A and COLS rows of B, along k.
-#[inline(always)]
-fn inner<S: Simd, K: Sink<f32>, const ROWS: usize, const COLS: usize>(
-    simd: S,
-    p: &Product<f32>,
-    room: Room,
-    sink: &mut K,
-) {
-    // Rows of B that stay in the second cache while all rows of A pass by.
-    let block_cols = (PACKED_B / p.k.max(1)).clamp(COLS, BLOCK_COLS) / COLS * COLS;
-    let tile = room.tile;
-    for cols in blocks_of(&p.cols, block_cols) {
-        for rows in blocks_of(&p.rows, ROWS) {
-            for group in blocks_of(&cols, COLS) {
-                // Past the last row or column the last one stands in, and its sums go nowhere.
-                let (mut a, mut b) = ([&p.a[..0]; ROWS], [&p.b[..0]; COLS]);
-                for (r, a) in a.iter_mut().enumerate() {
-                    *a = &p.a[(rows.start + r).min(rows.end - 1) * p.lda..][..p.k];
-                }
-                for (c, b) in b.iter_mut().enumerate() {
-                    *b = &p.b[(group.start + c).min(group.end - 1) * p.ldb..][..p.k];
-                }
-                let sums = inner_products(simd, p.k, &a, &b);
-                for (sums, tile) in sums.iter().zip(tile.chunks_exact_mut(BLOCK_COLS)) {
-                    let at = group.start - cols.start;
-                    tile[at..at + group.len()].copy_from_slice(&sums[..group.len()]);
-                }
-            }
-            for (row, values) in rows.zip(tile.chunks_exact(BLOCK_COLS)) {
-                sink.take(row, cols.start, &values[..cols.len()]);
+            for (to, from) in to.chunks_exact_mut(sliver.len()).zip(from.chunks(p.lda)) {
+                to.copy_from_slice(&from[..to.len()]);
             }
         }
     }
 }
 
 #[inline(always)]
-fn inner_products<S: Simd, const ROWS: usize, const COLS: usize>(
-    simd: S,
-    k: usize,
-    a: &[&[f32]; ROWS],
-    b: &[&[f32]; COLS],
-) -> [[f32; COLS]; ROWS] {
-    let lanes = S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); COLS]; ROWS];
-    let whole = k / lanes * lanes;
-    let mut p = 0;
-    while p < whole {
-        let mut columns = [simd.splat_f32s(0.0); COLS];
-        for (column, b) in columns.iter_mut().zip(b) {
-            // SAFETY: p + lanes <= k, which is the length of each row.
-            *column = unsafe { load::<S>(b.as_ptr().add(p)) };
-        }
-        for (sums, a) in sums.iter_mut().zip(a) {
-            // SAFETY: as above.
-            let x = unsafe { load::<S>(a.as_ptr().add(p)) };
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum = simd.mul_add_e_f32s(x, column, *sum);
-            }
-        }
-        p += lanes;
+fn pack_sliver<const ROWS: usize>(from: &[f32], ld: usize, to: &mut [f32]) {
+    let (to, _) = to.as_chunks_mut::<ROWS>();
+    for (to, from) in to.iter_mut().zip(from.chunks(ld)) {
+        to.copy_from_slice(&from[..ROWS]);
     }
-    if whole < k {
-        for (sums, a) in sums.iter_mut().zip(a) {
-            let x = simd.partial_load_f32s(&a[whole..]);
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = simd.mul_add_e_f32s(x, simd.partial_load_f32s(&b[whole..]), *sum);
-            }
-        }
-    }
-    let mut results = [[0.0; COLS]; ROWS];
-    for (results, sums) in results.iter_mut().zip(sums) {
-        for (result, sum) in results.iter_mut().zip(sums) {
-            *result = simd.reduce_sum_f32s(sum);
-        }
-    }
-    results
+}
+
+/// `len` in the fewest pieces of at most `most`: the length of the longest.
+fn even(len: usize, most: usize) -> usize {
+    len.div_ceil(len.div_ceil(most).max(1))
 }
 
 /// `range` in stretches of `len`.

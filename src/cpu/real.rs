@@ -7,13 +7,12 @@ use super::product::{Product, Sink};
 
 /// A floating-point number that every CPU kernel can be written over.
 pub trait Real:
-    Copy
-    + Default
+    Default
     + PartialOrd
     + Debug
     + Send
     + Sync
-    + 'static
+    + bytemuck::Pod
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
@@ -43,11 +42,28 @@ pub trait Real:
         product.plain(sink);
     }
 
-    /// Runs `f`, which a compiler may vectorise; with the machine's widest vectors for the number
+    /// Runs `loops`, which a compiler may vectorise; with the machine's widest vectors for the number
     /// that trains.
     #[inline(always)]
-    fn wide<R>(f: impl FnOnce() -> R) -> R {
-        f()
+    fn wide(loops: impl Loops) {
+        loops.run();
+    }
+}
+
+/// Loops to be compiled for each width of vectors. `run` must be `#[inline(always)]`: what is called
+/// from inside it keeps to the vectors that every machine has. That is why this is no closure.
+pub trait Loops {
+    fn run(self);
+}
+
+struct Wide<L>(L);
+
+impl<L: Loops> pulp::WithSimd for Wide<L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        self.0.run();
     }
 }
 
@@ -109,8 +125,8 @@ real!(f32, libm::erfcf, {
     }
 
     #[inline(always)]
-    fn wide<R>(f: impl FnOnce() -> R) -> R {
-        pulp::Arch::new().dispatch(f)
+    fn wide(loops: impl Loops) {
+        pulp::Arch::new().dispatch(Wide(loops));
     }
 });
 real!(f64, libm::erfc, {});

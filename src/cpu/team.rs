@@ -1,13 +1,16 @@
 //! The threads of a CPU executor: a fork-join team that a step may call on many times.
 //!
 //! A step of a small network lasts a fraction of a millisecond and forks half a dozen times, so a
-//! fork must cost next to nothing: tasks are claimed from one atomic word, waiting threads spin for
-//! a few microseconds before they sleep, and nothing is allocated. Nobody waits for a thread that has
-//! claimed nothing, and nobody spins for long: on a machine with other work to do, a thread that
-//! burns its share of a core waiting is taken off it when it has something to do.
+//! fork must cost next to nothing: waiting threads spin for a few microseconds before they sleep, and
+//! nothing is allocated. Each thread begins with a share of the tasks of its own, the same one in each
+//! fork of as many tasks, so that what it wrote the last time is still in its cache; then it takes
+//! over what the others have left. Nobody waits for a thread that has claimed nothing, and nobody spins
+//! for long: on a machine with other work to do, a thread that burns its share of a core waiting is
+//! taken off it when it has something to do.
 
 use std::any::Any;
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +33,10 @@ pub struct Team {
 }
 
 struct Shared {
-    /// The fork's number, its tasks and the next one to claim: 16, 24 and 24 bits. One word, so that
-    /// a claim is valid for what it was read with or fails.
-    state: AtomicU64,
+    /// The tasks that each thread begins with.
+    shares: Vec<Share>,
+    /// The fork's number.
+    fork: AtomicU64,
     /// What the tasks are of; valid while a claimed task is not done.
     call: AtomicUsize,
     data: AtomicPtr<()>,
@@ -57,16 +61,36 @@ unsafe fn call<F: Fn(usize) + Sync>(data: *const (), task: usize) {
     f(task);
 }
 
-fn pack(fork: u64, tasks: usize, next: usize) -> u64 {
-    (fork & 0xFFFF) << 48 | (tasks as u64) << 24 | next as u64
-}
+/// A range of tasks: the fork's number, the range's end and the next task to claim, of 16, 24 and 24
+/// bits. One word, so that a claim is valid for what it was read with or fails; on a cache line of its
+/// own, since its thread alone changes it as a rule.
+#[derive(Default)]
+#[repr(align(64))]
+struct Share(AtomicU64);
 
-/// (tasks, next)
-fn unpack(state: u64) -> (usize, usize) {
-    (
-        (state >> 24) as usize & MAX_TASKS,
-        state as usize & MAX_TASKS,
-    )
+impl Share {
+    fn set(&self, fork: u64, tasks: Range<usize>) {
+        let word = (fork & 0xFFFF) << 48 | (tasks.end as u64) << 24 | tasks.start as u64;
+        self.0.store(word, Ordering::Release);
+    }
+
+    fn claim(&self) -> Option<usize> {
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            let end = (word >> 24) as usize & MAX_TASKS;
+            let next = word as usize & MAX_TASKS;
+            if next >= end {
+                return None;
+            }
+            match self
+                .0
+                .compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(next),
+                Err(now) => word = now,
+            }
+        }
+    }
 }
 
 impl Team {
@@ -77,7 +101,8 @@ impl Team {
             n => n,
         };
         let shared = Arc::new(Shared {
-            state: AtomicU64::new(0),
+            shares: (0..threads).map(|_| Share::default()).collect(),
+            fork: AtomicU64::new(0),
             call: AtomicUsize::new(0),
             data: AtomicPtr::new(std::ptr::null_mut()),
             done: AtomicUsize::new(0),
@@ -91,10 +116,10 @@ impl Team {
             shared,
             workers: Vec::new(),
         };
-        for ix in 0..threads - 1 {
+        for ix in 1..threads {
             let shared = team.shared.clone();
             let worker = thread::Builder::new()
-                .name(format!("cpu executor {}", ix + 1))
+                .name(format!("cpu executor {ix}"))
                 .spawn(move || shared.work(ix))?;
             team.workers.push(worker);
         }
@@ -120,8 +145,12 @@ impl Team {
         let data = std::ptr::from_ref(f).cast_mut().cast();
         shared.data.store(data, Ordering::Relaxed);
         shared.done.store(0, Ordering::Relaxed);
-        let fork = (shared.state.load(Ordering::Relaxed) >> 48).wrapping_add(1);
-        shared.state.store(pack(fork, tasks, 0), Ordering::Release);
+        let fork = shared.fork.load(Ordering::Relaxed).wrapping_add(1);
+        let threads = shared.shares.len();
+        for (ix, share) in shared.shares.iter().enumerate() {
+            share.set(fork, tasks * ix / threads..tasks * (ix + 1) / threads);
+        }
+        shared.fork.store(fork, Ordering::Release);
         // Either this sees that a worker sleeps, or the worker sees the work before it does.
         fence(Ordering::SeqCst);
         for (asleep, worker) in shared.asleep.iter().zip(&self.workers) {
@@ -131,7 +160,7 @@ impl Team {
         }
         // `f` is borrowed by other threads: even an unwinding task waits for them.
         let wait = Wait(shared, tasks);
-        while shared.claim().is_some_and(|task| {
+        while shared.claim(0).is_some_and(|task| {
             let finished = Finished(shared);
             f(task);
             drop(finished);
@@ -172,7 +201,7 @@ struct Wait<'a>(&'a Shared, usize);
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let mut left = self.1;
-        while thread::panicking() && self.0.claim().is_some() {
+        while thread::panicking() && self.0.claim(0).is_some() {
             left -= 1;
         }
         let Wait(shared, _) = *self;
@@ -217,47 +246,23 @@ impl Shared {
         }
     }
 
-    /// The next task of the fork at hand.
-    fn claim(&self) -> Option<usize> {
-        let mut state = self.state.load(Ordering::Acquire);
-        loop {
-            let (tasks, next) = unpack(state);
-            if next >= tasks {
-                return None;
-            }
-            match self.state.compare_exchange_weak(
-                state,
-                state + 1,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(next),
-                Err(now) => state = now,
-            }
-        }
+    /// The next task for thread `ix` of the fork at hand: of its own share, then of the others'.
+    fn claim(&self, ix: usize) -> Option<usize> {
+        let (before, from) = self.shares.split_at(ix);
+        from.iter().chain(before).find_map(Share::claim)
     }
 
-    fn has_work(&self) -> bool {
-        let (tasks, next) = unpack(self.state.load(Ordering::Acquire));
-        next < tasks
-    }
-
+    /// What thread `ix` does until the team ends.
     fn work(&self, ix: usize) {
-        let mut turns = 0;
+        let asleep = &self.asleep[ix - 1];
+        let (mut seen, mut turns) = (0, 0);
         while !self.stop.load(Ordering::Relaxed) {
-            if let Some(task) = self.claim() {
-                turns = 0;
-                let finished = Finished(self);
-                let data = self.data.load(Ordering::Relaxed);
-                let call = self.call.load(Ordering::Relaxed);
-                // SAFETY: the word was stored from a `Call`, together with the `data` that belongs
-                // to it, before the state that this task was claimed from; and the one who forked
-                // keeps both until the task counts as done.
-                let run = || unsafe { std::mem::transmute::<usize, Call>(call)(data, task) };
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-                    lock(&self.panic).get_or_insert(payload);
+            let fork = self.fork.load(Ordering::Acquire);
+            if fork != seen {
+                (seen, turns) = (fork, 0);
+                while let Some(task) = self.claim(ix) {
+                    self.perform(task);
                 }
-                drop(finished);
                 continue;
             }
             turns += 1;
@@ -266,18 +271,33 @@ impl Shared {
                 continue;
             }
             turns = 0;
-            self.asleep[ix].store(true, Ordering::Relaxed);
+            asleep.store(true, Ordering::Relaxed);
             fence(Ordering::SeqCst);
-            if !self.has_work() && !self.stop.load(Ordering::SeqCst) {
+            if self.fork.load(Ordering::Acquire) == seen && !self.stop.load(Ordering::SeqCst) {
                 thread::park();
             }
-            self.asleep[ix].store(false, Ordering::Relaxed);
+            asleep.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// A claimed task, on a worker.
+    fn perform(&self, task: usize) {
+        let finished = Finished(self);
+        let data = self.data.load(Ordering::Relaxed);
+        let call = self.call.load(Ordering::Relaxed);
+        // SAFETY: the word was stored from a `Call`, together with the `data` that belongs to it,
+        // before the share that this task was claimed from; and the one who forked keeps both until
+        // the task counts as done.
+        let run = || unsafe { std::mem::transmute::<usize, Call>(call)(data, task) };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+            lock(&self.panic).get_or_insert(payload);
+        }
+        drop(finished);
     }
 }
 
 /// Calls `f(task)` for every task below `tasks`, on the threads of the team at hand, and waits.
-/// Which thread takes which task is left to chance: tasks must be independent of one another.
+/// Any thread may come to any task: tasks must be independent of one another.
 pub fn fork(tasks: usize, f: impl Fn(usize) + Sync) {
     let team = CURRENT.get();
     if tasks <= 1 || team.is_null() {

@@ -3,9 +3,10 @@
 
 use super::Real;
 use super::matmul::{Division, column_sums};
-use super::optimizer::update;
+use super::optimizer::Update;
 use super::parallel::Disjoint;
 use super::product::{Product, Sink};
+use super::real::Loops;
 use super::team::fork;
 use crate::plan::{MemberRow, Orientation, StepRow, WeightUpdate};
 
@@ -20,7 +21,7 @@ pub fn weight_update<T: Real>(
 ) {
     let (m, n, stride) = (p.m as usize, p.n as usize, p.stride as usize);
     let members = p.members as usize;
-    let division = Division::new(m, n, p.k as usize, members);
+    let division = Division::of_parameters(m, n, p.k as usize, members);
     let (state, parameters) = (Disjoint::new(state), Disjoint::new(parameters));
     fork(members * division.pieces, |task| {
         let (member, piece) = (task / division.pieces, task % division.pieces);
@@ -96,7 +97,17 @@ impl<T: Real> Apply<'_, T> {
                 self.state.range(at(2 * self.arena + self.stride)),
             )
         };
-        update(self.row, self.step, T::ONE, is_weight, w, m, v, g);
+        let update = Update {
+            row: self.row,
+            step: self.step,
+            clip: T::ONE,
+            is_weight,
+            w,
+            m,
+            v,
+            g,
+        };
+        update.run();
     }
 }
 

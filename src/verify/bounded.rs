@@ -9,6 +9,7 @@
 //! products rounded to nearest, as every known adapter does, and not merely to a neighbour. The CPU
 //! executor's f32 functions are more accurate than the table, so both executors share it.
 
+use bytemuck::{Pod, Zeroable};
 use std::cmp::Ordering;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
@@ -31,7 +32,8 @@ pub fn gamma(n: f64) -> f64 {
 }
 
 /// A value, and a bound of its error at f32.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
 pub struct Bounded {
     pub value: f64,
     pub error: f64,

@@ -73,7 +73,7 @@ fn at_width<S: Simd>(simd: S, product: &Product<f32>, n: usize) -> Collect {
     if !product.rows.is_empty() {
         Vectorised {
             product,
-            room: Room::of(&mut Vec::new()),
+            scratch: &mut None,
             sink: &mut sink,
         }
         .with_simd(simd);
