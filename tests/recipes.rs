@@ -261,3 +261,15 @@ fn over_fitting_shown_and_cured() {
     is_picture(&ran.folder().join("members.png"), 800);
     assert!(read(ran.folder().join("report.html")).contains("early stopping"));
 }
+
+#[test]
+fn mnist_speedrun() {
+    let ran = run("mnist-speedrun");
+    let epochs = ran.epochs();
+    assert_eq!(ran.result["stopped"], "target-accuracy", "{}", ran.result);
+    let (last, before) = epochs.split_last().unwrap();
+    assert!(number(last, "val_accuracy") >= 0.98, "{last}");
+    for epoch in before {
+        assert!(number(epoch, "val_accuracy") < 0.98, "{epoch}");
+    }
+}

@@ -78,6 +78,7 @@ def sides(device, program, cuda):
         one = {"OPENBLAS_NUM_THREADS": "1"}
         found = [GpuTrain(program, "cpu"),
                  Peer("JAX, epoch in one jitted scan", python("jax_scan.py"), hidden),
+                 Peer("Keras model.fit, TensorFlow back end", python("keras_fit.py", "tensorflow"), hidden),
                  Peer("Keras model.fit, JAX back end", python("keras_fit.py", "jax"), hidden),
                  Peer("PyTorch eager, fused Adam", python("pytorch.py", "eager"), hidden),
                  Peer("PyTorch eager, fused Adam, 1 thread", python("pytorch.py", "eager"), hidden, 1),

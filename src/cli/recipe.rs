@@ -25,6 +25,7 @@ recipes!(
     "mlp-dropout",
     "mlp-validated",
     "mlp-64",
+    "mnist-speedrun",
     "optimisers",
     "over-fitting",
 );
