@@ -121,7 +121,7 @@ fn the_list_is_whole() {
         assert!(Expected::of(name).low < Expected::of(name).high);
     }
     // The tests below run every one of them.
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
 }
 
 #[test]

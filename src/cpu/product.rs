@@ -293,7 +293,7 @@ fn pack_b<S: Simd, const VECS: usize>(
     let lanes = S::F32_LANES;
     let width = VECS * lanes;
     let panel_len = width * ks.len();
-    if cols.len() % width > 0 {
+    if !cols.len().is_multiple_of(width) {
         packed[cols.len() / width * panel_len..].fill(0.0);
     }
     if p.orientation == Orientation::NT {
