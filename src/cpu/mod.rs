@@ -1,4 +1,6 @@
-//! The CPU executor: runs a plan's dispatches one after the other, each on all threads.
+//! The CPU executor: runs a plan's dispatches one after the other, each on all threads; where there are
+//! several members, it runs each of them alone, as many at once as there are threads, so that a
+//! member's weights stay in the cache of the thread that trains it and nobody waits for another.
 //!
 //! At f32 it is the rival that the GPU is timed against; at f64 it is the oracle that judges it.
 
@@ -14,8 +16,10 @@ mod dropout;
 mod ema;
 mod gather;
 mod grad_norm;
+mod lane;
 mod layer_norm;
 mod layer_norm_grad;
+mod layout;
 mod linear_xent;
 mod loss;
 mod matmul;
@@ -35,27 +39,25 @@ mod weight_update;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
-use buffer::Buffer;
+use lane::{Lane, Storage, floats};
+use layout::Layout;
+use parallel::Disjoint;
 pub use real::Real;
 
-use crate::executor::{Executor, Profile, RangeMetrics, Timed};
-use crate::plan::{BufferId, Dispatch, Dtype, Kernel, MemberRow, PassKind, Plan, StepRow};
+use crate::executor::{Executor, Profile, RangeMetrics};
+use crate::plan::{BufferId, MemberRow, PassKind, Plan};
 use crate::{Error, Result};
-
-/// The memory of one buffer.
-#[derive(Debug)]
-enum Storage<T> {
-    Floats(Buffer<T>),
-    Words(Buffer<u32>),
-    /// At work as an output.
-    Taken,
-}
 
 pub struct Cpu<T: Real> {
     plan: Arc<Plan>,
-    storage: Vec<Storage<T>>,
+    /// One for each member, or one for them all where the plan says nothing of a member alone.
+    lanes: Vec<Lane<T>>,
+    /// All lanes, and those whose members learn.
+    every: Vec<usize>,
+    learning: Vec<usize>,
+    /// What the lanes share: the samples and their labels.
+    shared: Vec<Storage<T>>,
     done: VecDeque<RangeMetrics>,
     team: team::Team,
     /// What the dispatches took, while somebody wants to know.
@@ -67,19 +69,40 @@ impl<T: Real> Cpu<T> {
     pub fn new(plan: Arc<Plan>, threads: usize) -> Result<Self> {
         let team = team::Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        let storage = plan
-            .buffers
-            .iter()
-            .map(|b| {
-                Ok(match b.dtype {
-                    Dtype::F32 => Storage::Floats(Buffer::new(b.len)?),
-                    Dtype::U32 => Storage::Words(Buffer::new(b.len)?),
-                })
-            })
-            .collect::<Result<_>>()?;
+        let all = || 0..plan.buffers.len();
+        let storage = |plan: &Plan, ix: usize, here: bool| match here {
+            true => Storage::new(&plan.buffers[ix]),
+            false => Ok(Storage::Taken),
+        };
+        let (lanes, shared) = match &plan.alone {
+            None => {
+                let of_all: Result<_> = all().map(|ix| storage(&plan, ix, true)).collect();
+                let lane = Lane {
+                    storage: of_all?,
+                    members: plan.members,
+                };
+                (vec![lane], Vec::new())
+            }
+            Some(alone) => {
+                let is_shared = |ix: usize| Layout::of(&plan, alone, BufferId(ix)).is_none();
+                let lane = || -> Result<Lane<T>> {
+                    let of_lane = all().map(|ix| storage(alone, ix, !is_shared(ix)));
+                    Ok(Lane {
+                        storage: of_lane.collect::<Result<_>>()?,
+                        members: 1,
+                    })
+                };
+                let lanes: Result<_> = (0..plan.members).map(|_| lane()).collect();
+                let shared: Result<_> = all().map(|ix| storage(&plan, ix, is_shared(ix))).collect();
+                (lanes?, shared?)
+            }
+        };
         Ok(Cpu {
             plan,
-            storage,
+            every: (0..lanes.len()).collect(),
+            learning: Vec::with_capacity(lanes.len()),
+            lanes,
+            shared,
             done: VecDeque::new(),
             team,
             profile: None,
@@ -94,221 +117,104 @@ impl<T: Real> Cpu<T> {
     ///
     /// # Panics
     /// If the buffer holds words.
-    pub fn floats(&self, id: BufferId) -> &[T] {
-        floats(&self.storage, id)
+    pub fn floats(&self, id: BufferId) -> Vec<T> {
+        let Some(layout) = self.layout(id) else {
+            let holder = self.holder(id);
+            return floats(holder, id).to_vec();
+        };
+        let mut all = Vec::with_capacity(self.plan.buffer(id).len);
+        layout.pieces(|lane, range| {
+            all.extend_from_slice(&floats(&self.lanes[lane].storage, id)[range]);
+        });
+        all
     }
 
     /// Overwrites a float buffer at the executor's own precision.
+    ///
+    /// # Panics
+    /// If the buffer holds words, or another number of values.
     pub fn set_floats(&mut self, id: BufferId, values: &[T]) {
-        match &mut self.storage[id.0] {
-            Storage::Floats(v) => v.copy_from_slice(values),
-            _ => panic!("buffer {} holds words", id.0),
-        }
-    }
-
-    /// Runs one dispatch for row `slot` of its pass's tables; `range` bounds a reduction.
-    fn run(storage: &mut [Storage<T>], members: usize, dispatch: &Dispatch, range: Range<usize>) {
-        let slot = range.start;
-        let n_inputs = dispatch.buffers.len() - dispatch.kernel.n_outputs();
-        let (inputs, outputs) = dispatch.buffers.split_at(n_inputs);
-        let take = |storage: &mut [Storage<T>], id: &BufferId| {
-            std::mem::replace(&mut storage[id.0], Storage::Taken)
+        let set = |storage: &mut Storage<T>, range: Range<usize>, from: &[T]| match storage {
+            Storage::Floats(v) => v[range].copy_from_slice(from),
+            _ => panic!("buffer {} holds no floats", id.0),
         };
-        let mut taken = [0, 1, 2].map(|ix| match outputs.get(ix) {
-            Some(id) => take(storage, id),
-            None => Storage::Taken,
-        });
-        let [first, second, third] = &mut taken;
-        {
-            let f = |ix: usize| floats(storage, inputs[ix]);
-            let u = |ix: usize| words(storage, inputs[ix]);
-            let steps = |ix: usize| -> &[StepRow] {
-                let rows: &[StepRow] = bytemuck::cast_slice(u(ix));
-                &rows[slot * members..][..members]
-            };
-            let rows = |ix: usize| -> &[MemberRow] { bytemuck::cast_slice(u(ix)) };
-            let indices = |ix: usize, batch: u32| {
-                let len = members * batch as usize;
-                &u(ix)[slot * len..][..len]
-            };
-            match &dispatch.kernel {
-                Kernel::Gather(p) => gather::gather(
-                    p,
-                    u(0),
-                    indices(1, p.batch),
-                    steps(2),
-                    f(3),
-                    first.floats_mut(),
-                ),
-                kernel @ Kernel::Matmul { .. } => {
-                    matmul::matmul(kernel, f(0), f(1), f(2), first.floats_mut());
-                }
-                Kernel::Activation(p, act) => {
-                    activation::activation(p, *act, f(0), first.floats_mut());
-                }
-                Kernel::ActivationGrad(p, act) => {
-                    activation_grad::activation_grad(p, *act, f(0), f(1), first.floats_mut());
-                }
-                Kernel::Add(p) => add::add(p, f(0), f(1), first.floats_mut()),
-                Kernel::Dropout(p) => {
-                    dropout::dropout(p, f(0), rows(1), steps(2), first.floats_mut());
-                }
-                Kernel::SoftmaxXent(p) => {
-                    let tables = loss::Tables {
-                        outputs: f(0),
-                        labels: u(1),
-                        indices: indices(2, p.batch),
-                        members: &[],
-                        steps: steps(3),
-                        class_weights: f(4),
-                    };
-                    let samples = of_step(second, slot, members, p.batch);
-                    softmax_xent::softmax_xent(p, &tables, first.floats_mut(), samples);
-                }
-                Kernel::RegressionLoss(p, error, targets) => {
-                    let tables = loss::Tables {
-                        outputs: f(0),
-                        labels: u(1),
-                        indices: indices(2, p.batch),
-                        members: rows(3),
-                        steps: steps(4),
-                        class_weights: f(5),
-                    };
-                    let samples = of_step(second, slot, members, p.batch);
-                    let d = first.floats_mut();
-                    regression_loss::regression_loss(p, *error, *targets, &tables, d, samples);
-                }
-                Kernel::LinearXent(p, activation) => {
-                    let tables = loss::Tables {
-                        outputs: &[],
-                        labels: u(2),
-                        indices: indices(3, p.batch),
-                        members: &[],
-                        steps: steps(4),
-                        class_weights: f(5),
-                    };
-                    let samples = of_step(second, slot, members, p.batch);
-                    let grads = first.floats_mut();
-                    linear_xent::linear_xent(p, *activation, f(0), f(1), &tables, grads, samples);
-                }
-                Kernel::Confusion(p) => confusion::confusion(
-                    p,
-                    f(0),
-                    u(1),
-                    indices(2, p.batch),
-                    steps(3),
-                    first.words_mut(),
-                ),
-                Kernel::ReduceMetrics(p) => {
-                    reduce_metrics::reduce_metrics(p, range, f(0), first.floats_mut());
-                }
-                Kernel::GradNorm(p) => {
-                    grad_norm::grad_norm(p, f(0), f(1), rows(2), first.floats_mut());
-                }
-                Kernel::Optimizer(p) => optimizer::optimizer(
-                    p,
-                    f(0),
-                    rows(1),
-                    steps(2),
-                    f(3),
-                    first.floats_mut(),
-                    second.floats_mut(),
-                ),
-                Kernel::WeightUpdate(p) => weight_update::weight_update(
-                    p,
-                    f(0),
-                    f(1),
-                    rows(2),
-                    steps(3),
-                    first.floats_mut(),
-                    second.floats_mut(),
-                ),
-                Kernel::Accumulate(p) => {
-                    accumulate::accumulate(p, f(0), steps(1), first.floats_mut());
-                }
-                Kernel::Ema(p) => ema::ema(p, f(0), rows(1), steps(2), first.floats_mut()),
-                Kernel::MaxNorm(p) => max_norm::max_norm(p, rows(0), steps(1), first.floats_mut()),
-                Kernel::BatchNorm(p) => batch_norm::batch_norm(
-                    p,
-                    f(0),
-                    rows(1),
-                    steps(2),
-                    first.floats_mut(),
-                    second.floats_mut(),
-                    third.floats_mut(),
-                ),
-                Kernel::BatchNormGrad(p) => batch_norm_grad::batch_norm_grad(
-                    p,
-                    f(0),
-                    f(1),
-                    f(2),
-                    steps(3),
-                    f(4),
-                    first.floats_mut(),
-                    second.floats_mut(),
-                ),
-                Kernel::LayerNorm(p) => {
-                    layer_norm::layer_norm(p, f(0), f(1), first.floats_mut(), second.floats_mut());
-                }
-                Kernel::LayerNormGrad(p) => layer_norm_grad::layer_norm_grad(
-                    p,
-                    f(0),
-                    f(1),
-                    f(2),
-                    f(3),
-                    first.floats_mut(),
-                    second.floats_mut(),
-                ),
+        match self.layout(id) {
+            None => set(self.holder_mut(id), 0..values.len(), values),
+            Some(layout) => {
+                let mut rest = values;
+                layout.pieces(|lane, range| {
+                    let (from, after) = rest.split_at(range.len());
+                    rest = after;
+                    set(&mut self.lanes[lane].storage[id.0], range, from);
+                });
             }
         }
-        for (id, storage_of) in outputs.iter().zip(taken) {
-            storage[id.0] = storage_of;
-        }
     }
-}
 
-/// The metrics of one step's samples \[P, B, 2\].
-fn of_step<T: Real>(samples: &mut Storage<T>, slot: usize, members: usize, batch: u32) -> &mut [T] {
-    let len = members * batch as usize * 2;
-    &mut samples.floats_mut()[slot * len..][..len]
-}
-
-/// Runs, and looks at the clock where somebody wants to know.
-fn clocked(timed: Option<&mut Timed>, run: impl FnOnce()) {
-    let Some(timed) = timed else {
-        return run();
-    };
-    let started = Instant::now();
-    run();
-    timed.add(started.elapsed());
-}
-
-fn floats<T: Real>(storage: &[Storage<T>], id: BufferId) -> &[T] {
-    match &storage[id.0] {
-        Storage::Floats(v) => v,
-        _ => panic!("buffer {} holds no floats to be read", id.0),
+    /// How the lanes hold a buffer; `None` where one storage holds it whole.
+    fn layout(&self, id: BufferId) -> Option<Layout> {
+        let alone = self.plan.alone.as_ref()?;
+        Layout::of(&self.plan, alone, id)
     }
-}
 
-fn words<T: Real>(storage: &[Storage<T>], id: BufferId) -> &[u32] {
-    match &storage[id.0] {
-        Storage::Words(v) => v,
-        _ => panic!("buffer {} holds no words to be read", id.0),
-    }
-}
-
-impl<T: Real> Storage<T> {
-    fn floats_mut(&mut self) -> &mut [T] {
-        match self {
-            Storage::Floats(v) => v,
-            _ => panic!("a buffer of words where floats are written"),
+    /// The storages among which the whole buffer is.
+    fn holder(&self, id: BufferId) -> &[Storage<T>] {
+        match self.shared.get(id.0) {
+            Some(Storage::Floats(_) | Storage::Words(_)) => &self.shared,
+            _ => &self.lanes[0].storage,
         }
     }
 
-    fn words_mut(&mut self) -> &mut [u32] {
-        match self {
-            Storage::Words(v) => v,
-            _ => panic!("a buffer of floats where words are written"),
+    fn holder_mut(&mut self, id: BufferId) -> &mut Storage<T> {
+        match self.shared.get(id.0) {
+            Some(Storage::Floats(_) | Storage::Words(_)) => &mut self.shared[id.0],
+            _ => &mut self.lanes[0].storage[id.0],
+        }
+    }
+
+    /// Runs a range on the lanes that it concerns.
+    fn run_lanes(&mut self, pass: PassKind, range: &Range<usize>) {
+        let wanted = match (pass, self.plan.alone.is_some()) {
+            (PassKind::Train, true) => &self.learning,
+            _ => &self.every,
+        };
+        let plan = self.plan.alone.as_ref().unwrap_or(&self.plan);
+        let list = plan.pass(pass);
+        let mut timed = self.profile.as_mut().map(|profile| profile.pass_mut(pass));
+        // Whole rounds of one lane a thread; what is left, and what is timed, on all threads each.
+        let threads = self.team.threads();
+        let rounds = match timed {
+            None if threads > 1 => wanted.len() / threads * threads,
+            _ => 0,
+        };
+        let (at_once, one_by_one) = wanted.split_at(rounds);
+        let (lanes, shared) = (&mut self.lanes, &self.shared);
+        self.team.install(|| {
+            let all = Disjoint::new(&mut lanes[..]);
+            team::fork(at_once.len(), |ix| {
+                let ix = at_once[ix];
+                // SAFETY: each lane belongs to one task.
+                let lane = unsafe { all.range(ix..ix + 1) };
+                lane[0].submit(list, shared, range.clone(), None);
+            });
+            for &ix in one_by_one {
+                lanes[ix].submit(list, shared, range.clone(), timed.as_deref_mut());
+            }
+        });
+    }
+
+    /// Notes which lanes a training step concerns: a frozen member learns nothing from it.
+    fn note_active(&mut self) {
+        let mut words = Vec::new();
+        self.learning.clear();
+        for (ix, lane) in self.lanes.iter().enumerate() {
+            words.clear();
+            let row = size_of::<MemberRow>() / 4;
+            lane.storage[self.plan.rows.0].read(0..row, &mut words);
+            let row: MemberRow = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&words));
+            if row.active_flag != 0 {
+                self.learning.push(ix);
+            }
         }
     }
 }
@@ -319,53 +225,31 @@ impl<T: Real> Executor for Cpu<T> {
     }
 
     fn upload(&mut self, buffer: BufferId, start: usize, values: &[u32]) -> Result<()> {
-        match &mut self.storage[buffer.0] {
-            Storage::Words(v) => v[start..start + values.len()].copy_from_slice(values),
-            Storage::Floats(v) => {
-                for (to, &from) in v[start..start + values.len()].iter_mut().zip(values) {
-                    *to = T::from_f32(f32::from_bits(from));
-                }
-            }
-            Storage::Taken => panic!("buffer {} is at work", buffer.0),
+        match self.layout(buffer) {
+            None => self.holder_mut(buffer).write(start, values),
+            Some(layout) => layout.pieces_of(start..start + values.len(), |lane, to, from| {
+                self.lanes[lane].storage[buffer.0].write(to.start, &values[from]);
+            }),
+        }
+        if buffer == self.plan.rows && self.plan.alone.is_some() {
+            self.note_active();
         }
         Ok(())
     }
 
     fn submit(&mut self, pass: PassKind, range: Range<usize>) -> Result<()> {
-        let plan = &self.plan;
+        let capacity = self.plan.pass(pass).capacity;
+        assert!(range.end <= capacity, "a range past the step table");
+        self.run_lanes(pass, &range);
+        let plan = self.plan.alone.as_ref().unwrap_or(&self.plan);
         let list = plan.pass(pass);
-        assert!(range.end <= list.capacity, "a range past the step table");
-        let storage = &mut self.storage;
-        let mut timed = self.profile.as_mut().map(|profile| profile.pass_mut(pass));
-        self.team.install(|| {
-            for slot in range.clone() {
-                for (ix, dispatch) in list.per_step.iter().enumerate() {
-                    let timed = timed.as_mut().map(|timed| &mut timed.per_step[ix]);
-                    clocked(timed, || {
-                        Self::run(storage, plan.members, dispatch, slot..slot + 1);
-                    });
-                }
+        let mut sums = Vec::with_capacity(range.len() * self.plan.members);
+        for slot in range.clone() {
+            for lane in &self.lanes {
+                sums.extend(lane.sums(list, slot));
             }
-            for (ix, dispatch) in list.per_range.iter().enumerate() {
-                let timed = timed.as_mut().map(|timed| &mut timed.per_range[ix]);
-                clocked(timed, || {
-                    Self::run(storage, plan.members, dispatch, range.clone());
-                });
-            }
-            if let Some(timed) = timed {
-                timed.steps += range.len() as u64;
-            }
-        });
-        let metrics = floats(storage, list.metrics);
-        let rows = range.start * plan.members..range.end * plan.members;
-        self.done.push_back(RangeMetrics {
-            pass,
-            range,
-            sums: metrics[rows.start * 2..rows.end * 2]
-                .chunks_exact(2)
-                .map(|pair| [pair[0].to_f64(), pair[1].to_f64()])
-                .collect(),
-        });
+        }
+        self.done.push_back(RangeMetrics { pass, range, sums });
         Ok(())
     }
 
@@ -374,11 +258,15 @@ impl<T: Real> Executor for Cpu<T> {
     }
 
     fn download(&mut self, buffer: BufferId) -> Result<Vec<u32>> {
-        Ok(match &self.storage[buffer.0] {
-            Storage::Words(v) => v.to_vec(),
-            Storage::Floats(v) => v.iter().map(|x| x.to_f32().to_bits()).collect(),
-            Storage::Taken => panic!("buffer {} is at work", buffer.0),
-        })
+        let len = self.plan.buffer(buffer).len;
+        let mut words = Vec::with_capacity(len);
+        match self.layout(buffer) {
+            None => self.holder(buffer)[buffer.0].read(0..len, &mut words),
+            Some(layout) => layout.pieces(|lane, range| {
+                self.lanes[lane].storage[buffer.0].read(range, &mut words);
+            }),
+        }
+        Ok(words)
     }
 
     fn profile(&mut self, on: bool) -> Result<Option<Profile>> {

@@ -15,6 +15,8 @@ mod recorder;
 mod spec;
 mod work;
 
+use std::sync::Arc;
+
 pub use activation::{Activation, LEAKY_SLOPE};
 pub use kernel::*;
 pub use optimizer::{Batch, Hyper, MemberRow, OptimizerKind, StepRow};
@@ -164,6 +166,9 @@ impl Param {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub members: usize,
+    /// Where there are several: the same for one of them, buffer for buffer. An executor that has no
+    /// use for their dispatches being one may run it for each.
+    pub alone: Option<Arc<Plan>>,
     pub buffers: Vec<Buffer>,
     pub params: Vec<Param>,
     /// Elements of one member's stretch of the arenas, padding included: first the weights that

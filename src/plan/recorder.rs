@@ -4,6 +4,8 @@
 //! times: once to learn which parameters it has (the arena lays weights before biases), once for
 //! the training pass, whose backward half is written while recording, and once for evaluation.
 
+use std::sync::Arc;
+
 use super::gradient::Node;
 use super::head::{Head, Tables};
 use super::*;
@@ -76,19 +78,32 @@ impl Plan {
     /// On shapes that contradict each other: a programmer's error, since a layer notation has been
     /// checked before it gets here.
     pub fn record(spec: &Spec, model: impl Fn(&mut Recorder, Value) -> Value) -> Plan {
+        let mut plan = Plan::record_members(spec, &model);
+        if spec.members > 1 {
+            let one = Spec {
+                members: 1,
+                ..spec.clone()
+            };
+            plan.alone = Some(Arc::new(Plan::record_members(&one, &model)));
+        }
+        plan
+    }
+
+    fn record_members(spec: &Spec, model: &impl Fn(&mut Recorder, Value) -> Value) -> Plan {
         assert!(spec.members > 0 && spec.inputs > 0 && spec.classes > 0);
         assert!(spec.eval_batch > 0);
         assert!(
             !spec.regression || (spec.classes == 1 && spec.loss != Loss::CrossEntropy),
             "regression has one output and no cross-entropy"
         );
-        let mut rec = Recorder::declare(spec, &model);
+        let mut rec = Recorder::declare(spec, model);
         rec.shared = Some(rec.shared_buffers(spec));
-        let train = rec.pass(spec, Mode::Train, &model);
-        let eval = rec.pass(spec, Mode::Eval, &model);
+        let train = rec.pass(spec, Mode::Train, model);
+        let eval = rec.pass(spec, Mode::Eval, model);
         let shared = rec.shared();
         Plan {
             members: spec.members,
+            alone: None,
             buffers: rec.buffers,
             params: rec.params,
             arena_len: rec.arena_len,

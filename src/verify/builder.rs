@@ -166,6 +166,7 @@ impl Builder {
         };
         let plan = Plan {
             members: self.members,
+            alone: None,
             params: Vec::new(),
             arena_len: 0,
             n_trainable: 0,
