@@ -24,6 +24,7 @@ pub mod report;
 pub mod rng;
 pub mod suggest;
 pub mod train;
+pub mod tune;
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -13,6 +13,10 @@ pub enum Purpose {
     TestSplit = 0x8000_0002,
     ValSplit = 0x8000_0003,
     Limit = 0x8000_0004,
+    /// Where a trial of a study looks, by the trial's number.
+    Sampler = 0x8000_0005,
+    /// Which fold a sample is in.
+    Folds = 0x8000_0006,
     /// Computed data sets, by their number.
     Synthetic = 0x8000_0010,
 }
@@ -47,6 +51,12 @@ impl Stream {
         }
         self.used += 1;
         self.words[self.used - 1]
+    }
+
+    /// Uniform in [0, 1), a multiple of 2^-53: two words a draw.
+    pub fn unit(&mut self) -> f64 {
+        let (high, low) = (self.next_u32() >> 5, self.next_u32() >> 6);
+        (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
     }
 
     /// Uniform in [-bound, bound).

@@ -202,6 +202,7 @@ fn epochs(
         loss: Loss::CrossEntropy,
         norm: &loaded.normalization,
         residence: Residence::Whole,
+        folds: &[],
     };
     let model = Sequential::parse("linear:128,relu", 10).expect("a model");
     let spec = feed::spec(data, &sizing);
@@ -222,7 +223,7 @@ fn epochs(
         hyper: &hyper,
         schedules: &[schedule.expect("constant")],
         feed: &feed,
-        score: Score::Accuracy,
+        scores: &[Score::Accuracy],
         epochs: n_epochs,
         shuffle: true,
         accumulate: 1,

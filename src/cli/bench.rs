@@ -90,6 +90,7 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     // How long the data took is part of the CPU's start, and the adapter's opening is not.
     let loading = std::thread::spawn(move || {
@@ -136,6 +137,7 @@ impl Bench {
             loss: Loss::CrossEntropy,
             norm: &self.loaded.normalization,
             residence: Residence::Whole,
+            folds: &[],
         };
         memory::record(&feed::spec(data, &sizing), &model)
     }

@@ -41,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     if let Some(path) = &args.sheet {
         check_png("sheet", path)?;

@@ -17,6 +17,7 @@ pub fn run(args: &Args) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: args.json,
+        silent: false,
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     ui.say(&format!("cpu: the CPU path, {threads} threads"));

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::loaded::{self, Evaluated};
+use super::tested::argmax;
 use super::ui::Ui;
-use super::{memory, open};
+use super::{ensemble, memory, open};
 use crate::data::Targets;
-use crate::metrics::{ClassificationReport, Ranking, RegressionReport};
-use crate::models::file::Model;
+use crate::metrics::{ClassificationReport, Ranking, RegressionReport, count_confusion};
 use crate::report::text;
 use crate::train::{evaluate, predictions};
 use crate::{Error, Result};
@@ -25,6 +25,9 @@ pub struct Args {
     /// Evaluate on the training part instead of the test part
     #[arg(long)]
     train_part: bool,
+    /// Average the answers of all members of a run folder
+    #[arg(long)]
+    ensemble: bool,
     /// cpu, gpu (the best adapter), or an adapter's number or name
     #[arg(long, value_name = "WHICH", default_value = "cpu")]
     device: String,
@@ -37,9 +40,11 @@ pub fn run(args: &Args) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
-    let model = Model::read(&args.model)?;
-    let wanted = loaded::for_model(&model, args.data.as_deref(), args.train_part)?;
+    let models = ensemble::read(&args.model, args.ensemble)?;
+    let model = &models[0];
+    let wanted = loaded::for_model(model, args.data.as_deref(), args.train_part)?;
     for note in &wanted.notes {
         ui.say(note);
     }
@@ -49,23 +54,36 @@ pub fn run(args: &Args) -> Result<()> {
         part,
         ..
     } = &wanted;
-    let spec = loaded::spec(&model, data);
+    let spec = loaded::spec(model, data);
     let plan = memory::record(&spec, &model.sequential)?;
     let mut backend = open::simple(&args.device, &plan)?;
     let exec = &mut *backend.exec;
-    let feed = loaded::feed(&model, data);
-    loaded::prepare(&mut *exec, &model, &feed)?;
-    let result = evaluate(exec, &feed, samples)?.swap_remove(0);
-    if !result.loss.is_finite() {
+    let mut answers = Vec::with_capacity(models.len());
+    let mut losses = Vec::with_capacity(models.len());
+    for model in &models {
+        let feed = loaded::feed(model, data);
+        loaded::prepare(&mut *exec, model, &feed)?;
+        losses.push(evaluate(exec, &feed, samples)?.swap_remove(0).loss);
+        answers.push(predictions(exec, &feed, samples)?.swap_remove(0));
+    }
+    let outputs = ensemble::mean(&answers);
+    let loss = match models.len() {
+        1 => Some(losses[0]),
+        _ => ensemble::loss(model, data, samples, &outputs),
+    };
+    if losses.iter().any(|loss| !loss.is_finite()) {
         return Err(Error::Check(format!(
             "the loss of {} on {} is no number: its weights hold NaN or infinity, or overflow",
             args.model.display(),
             data.name
         )));
     }
-    let outputs = predictions(exec, &feed, samples)?.swap_remove(0);
+    let together = match models.len() {
+        1 => String::new(),
+        n => format!(", {n} members averaged,"),
+    };
     ui.say(&format!(
-        "{} on {part} of {} ({} samples), on {}",
+        "{}{together} on {part} of {} ({} samples), on {}",
         args.model.display(),
         data.name,
         samples.len(),
@@ -76,7 +94,8 @@ pub fn run(args: &Args) -> Result<()> {
         "data": data.name,
         "part": wanted.part_code,
         "samples": samples.len(),
-        "loss": result.loss,
+        "loss": loss,
+        "members": models.len(),
     });
     let of = |ix: &u32| *ix as usize;
     let report = match &data.targets {
@@ -87,12 +106,11 @@ pub fn run(args: &Args) -> Result<()> {
                 scores: &outputs,
             };
             let classes = &model.info.classes;
-            let report = ClassificationReport::new(classes, &result.confusion, Some(ranking));
-            ui.say(&format!(
-                "{}, loss {:.4}",
-                text::class_summary(&report),
-                result.loss
-            ));
+            let predicted: Vec<u32> = outputs.chunks(classes.len()).map(argmax).collect();
+            let counts = count_confusion(&labels, &predicted, classes.len());
+            let report = ClassificationReport::new(classes, &counts, Some(ranking));
+            let loss = loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+            ui.say(&format!("{}{loss}", text::class_summary(&report)));
             ui.say("");
             ui.say(text::class_table(&report).trim_end());
             ui.say("");

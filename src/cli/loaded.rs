@@ -191,6 +191,7 @@ pub fn spec(model: &Model, data: &Dataset) -> Spec {
             loss: model.loss,
             norm: &model.info.normalization,
             residence: Residence::Streamed(WINDOW),
+            folds: &[],
         },
     )
 }

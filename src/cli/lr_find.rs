@@ -1,6 +1,7 @@
 //! `gpu-train lr-find`: the learning-rate range test on a person's own data.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -56,6 +57,7 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     let mut sweep = Sweep::new(args.from, args.to, args.steps)?;
     refuse_idle(&args.train)?;
@@ -80,7 +82,7 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
         resumes: false,
     };
     let limit = device.as_ref().map(|d| d.largest_buffer());
-    let setup = Setup::new(loaded, &wanted, limit)?;
+    let setup = Setup::new(Arc::new(loaded), &wanted, limit)?;
     let mut backend = match &device {
         Some(device) => open::gpu(&setup.plan, device)?,
         None => open::cpu(&setup.plan)?,
@@ -101,16 +103,19 @@ pub fn run(args: &Args, started: Instant) -> Result<()> {
     let mut step = 0;
     'sweep: while step < rates.len() * accumulate {
         let (epoch, first) = (step / per_epoch, step % per_epoch);
-        let orders = feed::epoch_order(&setup.hyper, epoch as u32 + 1, train, shuffle);
-        let updates_before = (epoch * per_epoch.div_ceil(accumulate)) as u64;
+        let epoch = epoch as u32 + 1;
+        let orders: Vec<_> = setup
+            .hyper
+            .iter()
+            .map(|hyper| feed::epoch_order(hyper, epoch, train, shuffle))
+            .collect();
         let count = capacity.min(per_epoch - first).min(32);
         let lr = |_: usize, update: u64| rates[(update as usize).min(rates.len() - 1)];
         let tables = Segment {
             hyper: &setup.hyper,
             orders: &orders,
+            epochs: &vec![epoch; orders.len()],
             lr: &lr,
-            steps_before: (epoch * per_epoch) as u64,
-            updates_before,
             accumulate,
             ema: setup.config.ema,
             first,

@@ -5,6 +5,7 @@ mod bench;
 mod compare;
 mod data;
 mod devices;
+mod ensemble;
 mod eval;
 mod interrupt;
 mod live;
@@ -22,9 +23,11 @@ mod recipe;
 mod roof;
 mod runs;
 mod setup;
+mod spread;
 mod tested;
 mod train;
 mod training;
+mod tune;
 mod ui;
 mod verdict;
 mod verify;
@@ -45,6 +48,7 @@ Examples:
   gpu-train data pictures/                         what is understood of a folder or a table
   gpu-train train flowers.csv --early-stop 10      train on your own data
   gpu-train train --resume runs/flowers-1          go on where a run was interrupted
+  gpu-train tune mnist --trials 64                 search for good hyper-parameters
   gpu-train run over-fitting                       a recipe; `gpu-train recipes` lists them
   gpu-train eval runs/mnist-1                      loss, accuracy, precision, recall, F1
   gpu-train predict runs/mnist-1 digit.png mnist:42
@@ -78,6 +82,9 @@ enum Command {
     /// Sweep the learning rate, plot the loss over it, and suggest a value
     #[command(after_help = training::notation())]
     LrFind(Box<lr_find::Args>),
+    /// Search for good hyper-parameters: populations of trials, the samplers and the storage of Optuna
+    #[command(after_help = training::notation())]
+    Tune(Box<tune::Args>),
     /// List the run folders in a sortable table
     Runs(runs::ListArgs),
     /// Overlay the curves of several runs
@@ -104,6 +111,7 @@ impl Command {
             Command::Recipes(args) => args.json,
             Command::Data(args) => args.json,
             Command::LrFind(args) => args.json,
+            Command::Tune(args) => args.json,
             Command::Runs(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Eval(args) => args.json,
@@ -148,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Recipes(args) => recipe::list(&args),
         Command::Data(args) => data::run(&args),
         Command::LrFind(args) => lr_find::run(&args, started),
+        Command::Tune(args) => tune::run(*args, started),
         Command::Runs(args) => runs::list(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Eval(args) => eval::run(&args),

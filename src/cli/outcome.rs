@@ -7,6 +7,7 @@ use super::live::words;
 use super::open::Backend;
 use super::profile::Profiling;
 use super::setup::Setup;
+use super::spread::Spread;
 use super::tested::{Report, Run, Tested};
 use super::ui::{Ui, err};
 use crate::models::file::encode;
@@ -47,16 +48,18 @@ impl Done<'_> {
 
     /// Writes `model.safetensors` with a member's weights, and all members' where there are several.
     fn write_models(&self, arenas: &[f32], chosen: usize) -> Result<()> {
-        let (info, plan) = (self.setup.model_info(), &self.setup.plan);
-        let model = encode(&info, plan, self.arena(arenas, chosen));
-        self.folder.write("model.safetensors", &model)?;
+        let plan = &self.setup.plan;
+        let model = |member: usize| {
+            let info = self.setup.model_info(member);
+            encode(&info, plan, self.arena(arenas, member))
+        };
+        self.folder.write("model.safetensors", &model(chosen))?;
         if !self.setup.is_population() {
             return Ok(());
         }
         for member in 0..self.setup.members.len() {
-            let model = encode(&info, plan, self.arena(arenas, member));
             let name = format!("members/{member:03}.safetensors");
-            self.folder.write(&name, &model)?;
+            self.folder.write(&name, &model(member))?;
         }
         Ok(())
     }
@@ -202,7 +205,7 @@ impl Done<'_> {
         let reason = self.state.members[chosen].stopped.as_ref();
         RunResult {
             test,
-            val: match self.setup.loaded.data.parts.val.is_empty() {
+            val: match self.feed.parts(chosen).val.is_empty() {
                 true => None,
                 false => self.state.members[chosen].ends_with(),
             },
@@ -233,7 +236,7 @@ impl Done<'_> {
         let run = self.run();
         if let (Some(tests), true) = (tests, self.setup.is_population()) {
             for (ix, scores) in tests.iter().enumerate() {
-                let by = match self.setup.loaded.data.parts.val.is_empty() {
+                let by = match self.feed.parts(ix).val.is_empty() {
                     true => "training",
                     false => "validation",
                 };
@@ -247,6 +250,10 @@ impl Done<'_> {
                     false => format!("{name}: test {}{mark}", words(scores)),
                 });
             }
+        }
+        let spreads = self.spreads(tests);
+        for spread in &spreads {
+            self.ui.say(&spread.words());
         }
         let seconds = result.train_seconds;
         let after = format!(
@@ -295,6 +302,9 @@ impl Done<'_> {
             event["test_mae"] = values.mae.into();
             event["test_rmse"] = values.rmse.into();
         }
+        for spread in &spreads {
+            event[spread.name] = spread.json();
+        }
         if let (Some(tests), true) = (tests, self.setup.is_population()) {
             event["best_member"] = chosen.into();
             event["members"] = tests
@@ -313,6 +323,32 @@ impl Done<'_> {
                 .collect();
         }
         self.ui.event(&event);
+    }
+
+    /// How the members that did not diverge differ: by what they end with on their validation parts,
+    /// and by the test. Nothing of a lone member.
+    fn spreads(&self, tests: Option<&[Scores]>) -> Vec<Spread> {
+        if !self.setup.is_population() {
+            return Vec::new();
+        }
+        let learned = |ix: &usize| !self.state.members[*ix].has_diverged();
+        let members: Vec<usize> = (0..self.state.members.len()).filter(learned).collect();
+        let validated = |ix: &usize| !self.feed.parts(*ix).val.is_empty();
+        let val = members.iter().filter(|ix| validated(ix));
+        let val: Vec<Scores> = val
+            .filter_map(|&ix| self.state.members[ix].ends_with())
+            .collect();
+        let test = tests.map(|tests| members.iter().map(|&ix| tests[ix]).collect::<Vec<_>>());
+        let names = |classes: bool| match classes {
+            true => ["val_accuracy_spread", "test_accuracy_spread"],
+            false => ["val_r2_spread", "test_r2_spread"],
+        };
+        let names = names(!self.setup.loaded.data.is_regression());
+        let parts = [("validation", val), ("test", test.unwrap_or_default())];
+        let pairs = names.into_iter().zip(parts);
+        pairs
+            .filter_map(|(name, (part, scores))| Spread::of(name, part, &scores))
+            .collect()
     }
 
     /// A target that was asked for and not reached is a failed check.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::ui::{Ui, err};
-use super::{loaded, memory, open};
+use super::{ensemble, loaded, memory, open};
 use crate::data::table::{self, TableModel};
 use crate::data::{Dataset, ImageShape, Parts, Samples, Targets};
 use crate::data::{folder, picture};
@@ -26,6 +26,9 @@ pub struct Args {
     /// Write a CSV file: file, class, and a column per class; or file and value
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
+    /// Average the answers of all members of a run folder
+    #[arg(long)]
+    ensemble: bool,
     /// cpu, gpu (the best adapter), or an adapter's number or name
     #[arg(long, value_name = "WHICH", default_value = "cpu")]
     device: String,
@@ -50,12 +53,14 @@ pub fn run(args: &Args) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     if let Some(path) = &args.out {
         refuse_overwriting(path, &args.files)?;
     }
-    let model = Model::read(&args.model)?;
-    let (inputs, unreadable) = read_inputs(&ui, &model, &args.files)?;
+    let models = ensemble::read(&args.model, args.ensemble)?;
+    let model = &models[0];
+    let (inputs, unreadable) = read_inputs(&ui, model, &args.files)?;
     if inputs.names.is_empty() {
         return Err(summary(unreadable, args.files.len()));
     }
@@ -76,16 +81,19 @@ pub fn run(args: &Args) -> Result<()> {
         true => Samples::Bytes(bytes),
         false => Samples::Floats(floats),
     };
-    let outputs = predict(&model, samples, n, &args.device)?;
+    let answers = models
+        .iter()
+        .map(|model| predict(model, samples.clone(), n, &args.device));
+    let outputs = ensemble::mean(&answers.collect::<Result<Vec<_>>>()?);
     let width = model.info.outputs();
-    let mut csv = csv_head(&model);
+    let mut csv = csv_head(model);
     let rows = names
         .iter()
         .zip(&notes)
         .zip(&truths)
         .zip(outputs.chunks(width));
     for (((name, notes), truth), values) in rows {
-        let said = Said::new(&model, values);
+        let said = Said::new(model, values);
         let truth_words = truth
             .as_ref()
             .map_or(String::new(), |t| format!("; labelled {t}"));

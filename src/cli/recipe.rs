@@ -86,6 +86,7 @@ pub fn list(args: &ListRecipes) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     let width = RECIPES
         .iter()

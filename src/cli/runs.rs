@@ -94,6 +94,7 @@ pub fn list(args: &ListArgs) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     if !args.dir.exists() && args.dir == Path::new("runs") {
         ui.say("no runs here yet: `gpu-train mnist` makes the first, in runs/mnist-1");
@@ -346,6 +347,7 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     check_png("out", &args.out)?;
     let histories: Result<Vec<History>> = args.runs.iter().map(|run| History::read(run)).collect();

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use super::memory;
 use super::ui::{Ui, thousands};
+use crate::data::Parts;
 use crate::data::load::Loaded;
+use crate::data::normalize::fit;
 use crate::models::file::{ModelInfo, Target};
 use crate::models::{Sequential, init, pretrained};
 use crate::plan::{Hyper, Plan};
 use crate::train::class_weights::ClassWeights;
 use crate::train::compare::Start;
 use crate::train::config::{Facts, TrainOptions};
-use crate::train::feed::{self, Feed, Residence, Sizing};
-use crate::train::file::{self, member_name, whom};
+use crate::train::feed::{self, Feed, Fold, Residence, Sizing};
+use crate::train::file::{self, whom};
 use crate::train::schedule::Planned;
 use crate::train::score::Score;
 use crate::train::{Config, Job, State};
@@ -26,17 +28,20 @@ const WINDOW: u64 = 64 << 20;
 
 /// Data, plan and weights of a run, whatever executes it.
 pub struct Setup {
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
     pub config: Config,
-    /// One per member.
+    /// One per member: with folds, that many in a row for each configuration.
     pub members: Vec<Config>,
     pub sequential: Sequential,
     pub plan: Arc<Plan>,
     pub hyper: Vec<Hyper>,
     pub schedules: Vec<Planned>,
-    pub score: Score,
+    /// One per member, or one for them all.
+    pub scores: Vec<Score>,
     residence: Residence,
     class_weights: Vec<f64>,
+    /// Parts of the members' own, one each; empty where they share one.
+    folds: Vec<Fold>,
     /// Drawn when first asked for: a model too large for the device needs none.
     initial: OnceCell<Vec<f32>>,
     /// What `--init` found.
@@ -53,19 +58,76 @@ pub struct Wanted<'a> {
     pub resumes: bool,
 }
 
+/// Configurations that are resolved, and what else decides their plan.
+pub struct Settings<'a> {
+    pub members: Vec<Config>,
+    pub room: Room,
+    /// Each configuration is trained on each of these; empty: on the data's own parts.
+    pub folds: &'a [Parts],
+    /// As [`Wanted::resumes`].
+    pub resumes: bool,
+}
+
+/// What the plan is to have room for, though no member may want it yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    pub clips: bool,
+    pub max_norm: bool,
+}
+
 impl Setup {
     /// `limit`: the most bytes that the samples' buffer may have, where there is a limit.
-    pub fn new(loaded: Loaded, wanted: &Wanted, limit: Option<u64>) -> Result<Setup> {
-        let data = &loaded.data;
-        let facts = facts(&loaded, wanted.source);
+    pub fn new(loaded: Arc<Loaded>, wanted: &Wanted, limit: Option<u64>) -> Result<Setup> {
         let merged = wanted.typed.over(&wanted.file.train);
+        let folds = folds(&loaded, &merged, !wanted.file.member.is_empty())?;
+        let facts = facts(&loaded, wanted.source, &folds);
         let (config, members) = file::resolve(&merged, wanted.typed, &wanted.file.member, &facts)?;
+        let set = Settings {
+            members,
+            room: Room::default(),
+            folds: &folds,
+            resumes: wanted.resumes,
+        };
+        Setup::of(loaded, config, set, limit)
+    }
+
+    /// From configurations that are resolved; `config` says what all members share.
+    pub fn of(
+        loaded: Arc<Loaded>,
+        config: Config,
+        set: Settings,
+        limit: Option<u64>,
+    ) -> Result<Setup> {
+        let data = &loaded.data;
         let sequential = config.sequential(data.outputs())?;
         sequential.check(data.shape.len())?;
         sequential.check_frozen(&config.frozen())?;
+        let k = set.folds.len().max(1);
+        let members: Vec<Config> = set
+            .members
+            .into_iter()
+            .flat_map(|config| vec![config; k])
+            .collect();
         let weights: ClassWeights = config.class_weights.parse()?;
-        let counts = data.counts(&data.parts.train);
-        let class_weights = weights.resolve(&counts)?.unwrap_or_default();
+        let weights_of = |train: &[u32]| -> Result<Vec<f64>> {
+            Ok(weights.resolve(&data.counts(train))?.unwrap_or_default())
+        };
+        let class_weights = weights_of(&data.parts.train)?;
+        let normalize = loaded.options.normalize()?;
+        let fold = |parts: &Parts| -> Result<Fold> {
+            Ok(Fold {
+                norm: fit(data, &parts.train, normalize, loaded.table.as_ref()),
+                class_weights: weights_of(&parts.train)?,
+                parts: parts.clone(),
+            })
+        };
+        let of_one: Vec<Fold> = set.folds.iter().map(fold).collect::<Result<_>>()?;
+        let folds: Vec<Fold> = match of_one.is_empty() {
+            true => Vec::new(),
+            false => (0..members.len())
+                .map(|ix| of_one[ix % k].clone())
+                .collect(),
+        };
         let limit = memory::for_samples(limit);
         let residence = residence(feed::bytes(data), config.data_memory(), limit);
         let any = |f: fn(&Config) -> bool| members.iter().any(f);
@@ -77,18 +139,24 @@ impl Setup {
                 loss: config.loss(),
                 norm: &loaded.normalization,
                 residence,
+                folds: &folds,
             },
         );
-        spec.clips = any(|c| c.clip_norm > 0.0);
-        spec.max_norm = any(|c| c.max_norm > 0.0);
+        spec.clips = set.room.clips || any(|c| c.clip_norm > 0.0);
+        spec.max_norm = set.room.max_norm || any(|c| c.max_norm > 0.0);
         spec.accumulates = config.accumulate > 1;
         spec.ema = config.ema > 0.0;
         spec.frozen = config.frozen();
         let plan = memory::record(&spec, &sequential)?;
+        let n_train = |ix: usize| {
+            let parts = folds.get(ix).map_or(&data.parts, |fold| &fold.parts);
+            parts.train.len()
+        };
+        let members_of = members.iter().enumerate();
         let schedules: Result<Vec<Planned>> =
-            members.iter().map(|c| c.planned(facts.n_train)).collect();
+            members_of.map(|(ix, c)| c.planned(n_train(ix))).collect();
         let pretrained = match &config.init {
-            Some(path) if !wanted.resumes => Some(pretrained::read(Path::new(path))?),
+            Some(path) if !set.resumes => Some(pretrained::read(Path::new(path))?),
             _ => None,
         };
         let taken = match &pretrained {
@@ -106,7 +174,13 @@ impl Setup {
         Ok(Setup {
             hyper: members.iter().map(|c| c.hyper(&plan.dropout)).collect(),
             schedules: schedules?,
-            score: Score::of(data, loaded.target),
+            scores: match folds.is_empty() {
+                true => vec![Score::of(data, loaded.target, &data.parts)],
+                false => folds
+                    .iter()
+                    .map(|fold| Score::of(data, loaded.target, &fold.parts))
+                    .collect(),
+            },
             loaded,
             config,
             members,
@@ -114,6 +188,7 @@ impl Setup {
             plan,
             residence,
             class_weights,
+            folds,
             initial: OnceCell::new(),
             taken,
             pretrained,
@@ -128,6 +203,17 @@ impl Setup {
             &self.class_weights,
             self.residence,
         )
+        .with_folds(&self.folds)
+    }
+
+    /// The weights that a run of this configuration starts from \[arena_len\].
+    pub fn initial_of(&self, config: &Config) -> Vec<f32> {
+        let mut arena = init::fill(config.initializer(), config.seed, &self.plan);
+        if let Some(tensors) = &self.pretrained {
+            pretrained::apply(tensors, &self.plan, &mut arena, true)
+                .expect("it was applied once already");
+        }
+        arena
     }
 
     /// The weights that all members start from \[P, arena_len\].
@@ -135,28 +221,24 @@ impl Setup {
         self.initial.get_or_init(|| {
             let mut arenas = Vec::with_capacity(self.plan.arena_len * self.members.len());
             for config in &self.members {
-                let mut arena = init::fill(config.initializer(), config.seed, &self.plan);
-                if let Some(tensors) = &self.pretrained {
-                    pretrained::apply(tensors, &self.plan, &mut arena, true)
-                        .expect("it was applied once already");
-                }
-                arenas.extend(arena);
+                arenas.extend(self.initial_of(config));
             }
             arenas
         })
     }
 
+    /// Steps of the longest member's epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        let parts = || self.folds.iter().map(|fold| fold.parts.train.len());
+        let own = self.loaded.data.parts.train.len();
+        let n_train = parts().max().unwrap_or(own);
+        n_train.div_ceil(self.config.batch as usize)
+    }
+
     /// The state of a run that has not begun.
     pub fn state(&self) -> Result<State> {
-        let steps = self
-            .loaded
-            .data
-            .parts
-            .train
-            .len()
-            .div_ceil(self.config.batch as usize);
         let members: Result<Vec<_>> = self.members.iter().map(Config::member_state).collect();
-        Ok(State::new(steps, members?))
+        Ok(State::new(self.steps_per_epoch(), members?))
     }
 
     pub fn job<'a>(
@@ -169,7 +251,7 @@ impl Setup {
             hyper: &self.hyper,
             schedules: &self.schedules,
             feed,
-            score: self.score,
+            scores: &self.scores,
             epochs: config.epochs,
             shuffle: !config.no_shuffle,
             accumulate: config.accumulate as usize,
@@ -200,15 +282,17 @@ impl Setup {
     /// What the configuration would be if no option but the data's had been given.
     pub fn default_config(&self) -> Result<Config> {
         let none = TrainOptions::default();
-        none.resolve(&none, &facts(&self.loaded, &self.config.source))
+        none.resolve(&none, &facts(&self.loaded, &self.config.source, &[]))
     }
 
     /// The name of a member in tables and charts.
     pub fn member_name(&self, ix: usize) -> String {
-        member_name(ix, self.config.member.get(ix))
+        self.config.member_name(ix)
     }
 
-    pub fn model_info(&self) -> ModelInfo {
+    /// What is told beside a member's weights.
+    pub fn model_info(&self, member: usize) -> ModelInfo {
+        let fold = self.folds.get(member);
         let data = &self.loaded.data;
         let target = match &data.targets {
             crate::data::Targets::Values { name, .. } => Some(Target {
@@ -223,7 +307,10 @@ impl Setup {
             classes: data.classes().to_vec(),
             input: data.shape,
             loss: self.config.loss().name().to_string(),
-            normalization: self.loaded.normalization.clone(),
+            normalization: match fold {
+                Some(fold) => fold.norm.clone(),
+                None => self.loaded.normalization.clone(),
+            },
             source: self.config.source.clone(),
             data: self.loaded.options.clone(),
             target,
@@ -394,6 +481,9 @@ impl Setup {
             format!("initializer {}", config.initializer),
         );
         add(config.no_shuffle, "no shuffle".to_string());
+        if let Some(k) = config.folds {
+            add(true, format!("{k} folds, a member each"));
+        }
         let frozen = config.frozen();
         add(!frozen.is_empty(), format!("frozen: {}", frozen.join(", ")));
         if let Some(patience) = config.early_stop {
@@ -413,13 +503,36 @@ impl Setup {
     }
 }
 
-fn facts<'a>(loaded: &Loaded, source: &'a str) -> Facts<'a> {
+/// The parts of each member where the options ask for folds; none else.
+///
+/// # Errors
+/// [`Error::Usage`] of [`Parts::folds`], and where there are members besides.
+pub fn folds(loaded: &Loaded, options: &TrainOptions, has_members: bool) -> Result<Vec<Parts>> {
+    let Some(k) = options.folds else {
+        return Ok(Vec::new());
+    };
+    if has_members {
+        return Err(Error::Usage(format!(
+            "--folds {k}: the folds are members of their own, and the run has members already"
+        )));
+    }
+    let seed = loaded.options.split_seed.unwrap_or(0);
+    let k = usize::try_from(k).unwrap_or(0);
+    loaded.data.parts.folds(&loaded.data.targets, k, seed)
+}
+
+/// What the data say of a run on each of `folds`, or on their own parts.
+pub fn facts<'a>(loaded: &Loaded, source: &'a str, folds: &[Parts]) -> Facts<'a> {
     let data = &loaded.data;
+    let least = |len: fn(&Parts) -> usize| {
+        let of_folds = folds.iter().map(len).min();
+        of_folds.unwrap_or_else(|| len(&data.parts))
+    };
     Facts {
         source,
         data: loaded.options.clone(),
-        n_train: data.parts.train.len(),
-        n_val: data.parts.val.len(),
+        n_train: least(|parts| parts.train.len()),
+        n_val: least(|parts| parts.val.len()),
         outputs: data.outputs(),
         regression: data.is_regression(),
     }
@@ -472,7 +585,10 @@ pub fn check_horizon(was: u32, setup: &Setup) -> Result<()> {
     };
     let config = &setup.members[member];
     let who = match setup.is_population() {
-        true => format!(" of {}", whom(member, &setup.config.member[member])),
+        true => match setup.config.member.get(member) {
+            Some(table) => format!(" of {}", whom(member, table)),
+            None => format!(" of {}", setup.member_name(member)),
+        },
         false => String::new(),
     };
     let warmup = match config.warmup.ends_with('%') {

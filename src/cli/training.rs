@@ -34,12 +34,20 @@ use crate::train::{self, State, feed};
 use crate::{Error, Result};
 
 /// The options of every command that trains.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub data: DataOptions,
     #[command(flatten)]
     pub train: TrainOptions,
+    /// Train N seeds at once, from --seed up, each a member with weights and orders of its own; mean and spread are reported, and `eval` and `predict` average them with --ensemble
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Run",
+        conflicts_with = "resume"
+    )]
+    members: Option<usize>,
     /// Go on with this run folder, bit for bit as if it had never stopped; --epochs and --time may be new
     #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["out", "config"])]
     pub resume: Option<PathBuf>,
@@ -67,6 +75,8 @@ pub struct RunArgs {
     /// Print the result alone; with --json the events alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
+    #[arg(skip)]
+    silent: bool,
     /// Time each kernel of a step, on a GPU by its timestamps, and print a table after training
     #[arg(long, help_heading = "Output")]
     profile: bool,
@@ -84,10 +94,32 @@ pub fn notation() -> String {
 }
 
 impl RunArgs {
+    /// Of a run within another command: a file alone, into the folder `out`, without a word.
+    pub fn silent(out: &Path) -> RunArgs {
+        RunArgs {
+            data: DataOptions::default(),
+            train: TrainOptions::default(),
+            members: None,
+            resume: None,
+            compare: false,
+            no_compare: true,
+            remeasure: false,
+            config: None,
+            out: Some(out.to_path_buf()),
+            tensorboard: false,
+            json: false,
+            quiet: true,
+            silent: true,
+            profile: false,
+            dump_plan: false,
+        }
+    }
+
     pub fn ui(&self) -> Ui {
         Ui {
             json: self.json,
             quiet: self.quiet,
+            silent: self.silent,
         }
     }
 
@@ -110,6 +142,7 @@ impl RunArgs {
 }
 
 /// What a training command wants.
+#[derive(Clone)]
 pub struct Request {
     /// As the configuration names it.
     pub source: String,
@@ -124,6 +157,12 @@ pub struct Request {
 pub fn run(request: Request) -> Result<()> {
     let Request { args, file, .. } = &request;
     let ui = args.ui();
+    if !file.space.is_empty() {
+        return Err(Error::Usage(
+            "the file has a table [space], which is for `gpu-train tune`: a run trains with one value of each"
+                .to_string(),
+        ));
+    }
     let dropped = args.train.drops_of(&file.train);
     if !dropped.is_empty() {
         ui.say(&format!(
@@ -134,6 +173,8 @@ pub fn run(request: Request) -> Result<()> {
         ));
     }
     file::refuse_overridden(&args.train, &file.member)?;
+    let request = with_seeds(&request)?;
+    let Request { args, file, .. } = &request;
     if args.dump_plan {
         return dump_plan(&setup(&request, loaded(&request)?, None)?.plan);
     }
@@ -202,6 +243,35 @@ pub fn run(request: Request) -> Result<()> {
     Ok(())
 }
 
+/// The request with its `--members`, which are seeds, as members.
+fn with_seeds(request: &Request) -> Result<Request> {
+    let mut request = request.clone();
+    let Some(n) = request.args.members else {
+        return Ok(request);
+    };
+    if !request.file.member.is_empty() || n == 0 {
+        return Err(Error::Usage(format!(
+            "--members {n}: {}",
+            match n {
+                0 => "a run has one at least",
+                _ => "the file has members of its own",
+            }
+        )));
+    }
+    let seed = request.args.train.over(&request.file.train).seed;
+    for ix in 0..n as u64 {
+        let seed = seed.unwrap_or(0) + ix;
+        let mut table = toml::Table::new();
+        table.insert("name".to_string(), format!("seed {seed}").into());
+        let number = i64::try_from(seed).map_err(|_| {
+            Error::Usage(format!("--seed {seed}: too large to count members up from"))
+        })?;
+        table.insert("seed".to_string(), number.into());
+        request.file.member.push(table);
+    }
+    Ok(request)
+}
+
 /// The folder that the run goes into.
 enum Place {
     New(Reserved),
@@ -229,6 +299,10 @@ fn loaded(request: &Request) -> Result<Loaded> {
     let train = request.args.train.over(&request.file.train);
     // Members are told apart by their validation loss.
     let mut validates = needs_validation(&train) || request.file.member.len() > 1;
+    // Folds are cut from training and validation part together.
+    if train.folds.is_some() {
+        return load(&request.source, &data, false);
+    }
     for member in file::members(&request.file.member)? {
         validates |= needs_validation(&member);
     }
@@ -246,7 +320,7 @@ fn setup(request: &Request, data: Loaded, limit: Option<u64>) -> Result<Setup> {
             .as_ref()
             .is_some_and(|run| run.join("checkpoint").is_file()),
     };
-    Setup::new(data, &wanted, limit)
+    Setup::new(Arc::new(data), &wanted, limit)
 }
 
 /// The run to resume, as far as it came.

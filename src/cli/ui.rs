@@ -8,16 +8,18 @@ static OUTPUT_FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Where prose and events go. With `--json` standard output holds events alone and prose goes to
 /// standard error; with `--quiet` there is no prose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Ui {
     pub json: bool,
     pub quiet: bool,
+    /// Nothing at all: a run within another command.
+    pub silent: bool,
 }
 
 impl Ui {
     /// A line of prose.
     pub fn say(&self, line: &str) {
-        if self.quiet {
+        if self.quiet || self.silent {
             return;
         }
         if self.json {
@@ -29,6 +31,9 @@ impl Ui {
 
     /// The line that `--quiet` leaves.
     pub fn result(&self, line: &str) {
+        if self.silent {
+            return;
+        }
         if !self.json {
             out(line);
         } else if !self.quiet {
@@ -38,7 +43,7 @@ impl Ui {
 
     /// An event, printed with `--json` only.
     pub fn event(&self, event: &serde_json::Value) {
-        if self.json {
+        if self.json && !self.silent {
             out(&event.to_string());
         }
     }

@@ -26,6 +26,7 @@ pub fn run(args: &Args) -> Result<()> {
     let ui = Ui {
         json: args.json,
         quiet: false,
+        silent: false,
     };
     if !Kernel::NAMES.iter().any(|name| name.contains(&args.kernel)) {
         return Err(Error::Usage(format!(

@@ -216,7 +216,7 @@ pub fn prepare(
         parts,
         names: source.names,
     };
-    let normalization = fit(&data, normalize, table.as_ref());
+    let normalization = fit(&data, &data.parts.train, normalize, table.as_ref());
     let target = match scales_target {
         true => target_scale(&data),
         false => TargetScale::NONE,

@@ -103,7 +103,12 @@ impl TargetScale {
 }
 
 /// The normalisation of a data set, fitted on its training part.
-pub fn fit(data: &Dataset, how: Option<Normalize>, table: Option<&TableModel>) -> Normalization {
+pub fn fit(
+    data: &Dataset,
+    train: &[u32],
+    how: Option<Normalize>,
+    table: Option<&TableModel>,
+) -> Normalization {
     let bytes = matches!(data.samples, Samples::Bytes(_));
     let how = how.unwrap_or(match (bytes, data.shape.is_vector()) {
         (true, _) => Normalize::ZeroOne,
@@ -125,7 +130,7 @@ pub fn fit(data: &Dataset, how: Option<Normalize>, table: Option<&TableModel>) -
         Normalize::ZeroOne if bytes => return all(1.0 / 255.0),
         _ => {}
     }
-    let stats = sample_stats(&data.samples, data.shape.len(), span, &data.parts.train);
+    let stats = sample_stats(&data.samples, data.shape.len(), span, train);
     let mut norm = Normalization {
         scale: Vec::with_capacity(stats.len()),
         centre: Vec::with_capacity(stats.len()),

@@ -84,6 +84,47 @@ impl Parts {
         }
         Ok(parts)
     }
+
+    /// Cuts training and validation part together into `k` folds, stratified: the parts of run n have
+    /// fold n for validation and the others for training. Folds differ by one sample at most.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where k is below 2, or a class has fewer samples than that.
+    pub fn folds(&self, targets: &Targets, k: usize, seed: u64) -> Result<Vec<Parts>> {
+        let mut all = [&self.train[..], &self.val[..]].concat();
+        all.sort_unstable();
+        let groups = groups(&all, targets);
+        let least = groups.iter().min_by_key(|(_, members)| members.len());
+        let most = least.map_or(0, |(_, members)| members.len());
+        if k < 2 || k > most {
+            let whose = match least {
+                Some((Some(class), _)) => format!("class {} has", brief(class)),
+                _ => "there are".to_string(),
+            };
+            return Err(Error::Usage(format!(
+                "--folds {k}: it must be 2 or more, and {whose} {most} samples to be dealt out"
+            )));
+        }
+        let mut vals = vec![Vec::new(); k];
+        let mut dealt = 0;
+        for (number, (_, mut members)) in groups.into_iter().enumerate() {
+            Stream::new(seed, Purpose::Folds, number as u32).shuffle(&mut members);
+            for ix in members {
+                vals[dealt % k].push(ix);
+                dealt += 1;
+            }
+        }
+        let parts = |mut val: Vec<u32>| {
+            val.sort_unstable();
+            let trains = |ix: &&u32| val.binary_search(ix).is_err();
+            Parts {
+                train: all.iter().filter(trains).copied().collect(),
+                val,
+                test: self.test.clone(),
+            }
+        };
+        Ok(vals.into_iter().map(parts).collect())
+    }
 }
 
 /// `limit` of the samples `from`, each class with its share and at least one.

@@ -3,17 +3,17 @@
 //! Pictures are `data:` URIs, the style is plain CSS, there is no script, and the page's own
 //! security policy forbids any. All text is escaped: class names and cells come from data.
 
-mod escape;
-mod parts;
+pub(super) mod escape;
+pub(super) mod parts;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::metrics::ClassScore;
 use escape::{base64, escape};
 
 const STYLE: &str = include_str!("html/style.css");
 /// Nothing is loaded, nothing runs, even if some text slipped through.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+pub(super) const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// A name and its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,15 +95,6 @@ pub struct HtmlReport<'a> {
 
 /// The page as text.
 pub fn render(report: &HtmlReport) -> String {
-    let title = escape(report.title);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n"
-    );
     let sections = [
         parts::results(report.results),
         parts::stopped(report.stopped),
@@ -115,7 +106,19 @@ pub fn render(report: &HtmlReport) -> String {
         parts::section("Data", parts::facts(report.data)),
         parts::section("Machine", parts::facts(report.machine)),
     ];
-    sections.iter().for_each(|section| page += section);
-    page += "</main>\n</body>\n</html>\n";
-    page
+    page(report.title, POLICY, "", &sections.concat())
+}
+
+/// A whole page around its sections, which are HTML: title, security policy, and style rules
+/// beside those of every page.
+pub(super) fn page(title: &str, policy: &str, style: &str, sections: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n{sections}</main>\n</body>\n</html>\n"
+    )
 }

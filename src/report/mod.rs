@@ -14,6 +14,7 @@ pub mod lr_find;
 pub mod metric;
 pub mod roc;
 pub mod scatter;
+pub mod study;
 pub mod tensorboard;
 pub mod text;
 pub mod throughput;

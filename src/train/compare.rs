@@ -95,13 +95,13 @@ fn prepare(exec: &mut dyn Executor, start: &Start) -> Result<()> {
     super::start_from(exec, start.arenas)?;
     let (capacity, batch) = (exec.plan().train.capacity, exec.plan().train.batch);
     let train = &start.feed.data.parts.train;
-    let orders = feed::epoch_order(start.hyper, 1, train, true);
+    let order = |hyper: &Hyper| feed::epoch_order(hyper, 1, train, true);
+    let orders: Vec<_> = start.hyper.iter().map(order).collect();
     let tables = Segment {
         hyper: start.hyper,
         orders: &orders,
+        epochs: &vec![1; orders.len()],
         lr: &|member, _| start.hyper[member].lr,
-        steps_before: 0,
-        updates_before: 0,
         accumulate: start.accumulate,
         ema: start.ema,
         first: 0,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MemberState;
 use super::class_weights::ClassWeights;
+use super::file::member_name;
 use super::options::{BatchSize, Full, overlay};
 use super::schedule::{Planned, Schedule, Warmup};
 use super::stopping::{Converged, EarlyStop};
@@ -86,6 +87,9 @@ pub struct Config {
     pub data_memory: Option<String>,
     pub checkpoint_minutes: f64,
     pub log_every: u32,
+    /// Members that train on all folds but their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<u32>,
     /// A population: what each member does otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub member: Vec<toml::Table>,
@@ -322,6 +326,10 @@ impl TrainOptions {
                 1..=1_000_000,
                 "epochs",
             )?,
+            folds: self
+                .folds
+                .map(|k| whole("folds", k, 2..=1000, "folds"))
+                .transpose()?,
             member: Vec::new(),
         })
     }
@@ -517,7 +525,20 @@ impl Range {
 impl Config {
     /// Whether several members train together.
     pub fn is_population(&self) -> bool {
-        self.member.len() > 1
+        self.member.len() > 1 || self.folds.is_some()
+    }
+
+    /// The name of a member in tables and charts.
+    pub fn member_name(&self, ix: usize) -> String {
+        match self.folds {
+            Some(_) => format!("fold {ix}"),
+            None => member_name(ix, self.member.get(ix)),
+        }
+    }
+
+    /// Members that train together.
+    pub fn n_members(&self) -> usize {
+        self.folds.map_or(self.member.len().max(1), |k| k as usize)
     }
 
     /// The model, with its output layer.

@@ -22,14 +22,32 @@ pub struct Evaluation {
 
 /// Evaluates every member on `samples`.
 pub fn evaluate(exec: &mut dyn Executor, feed: &Feed, samples: &[u32]) -> Result<Vec<Evaluation>> {
+    evaluate_each(exec, feed, &[samples])
+}
+
+/// Evaluates each member on a list of its own; one list is for all of them.
+pub fn evaluate_each(
+    exec: &mut dyn Executor,
+    feed: &Feed,
+    lists: &[&[u32]],
+) -> Result<Vec<Evaluation>> {
     let plan = exec.plan();
     let (members, capacity, batch) = (plan.members, plan.eval.capacity, plan.eval.batch);
     let confusion = plan.confusion;
     let counts = plan.buffer(confusion).len;
     exec.upload(confusion, 0, &vec![0; counts])?;
     let mut sums = vec![[0.0f64; 2]; members];
-    for chunk in samples.chunks(capacity * batch) {
-        let steps = feed.eval_segment(exec, chunk)?;
+    let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+    for first in (0..longest).step_by(capacity * batch) {
+        let part = |list: &&[u32]| {
+            let (first, last) = (
+                first.min(list.len()),
+                (first + capacity * batch).min(list.len()),
+            );
+            first..last
+        };
+        let chunks: Vec<&[u32]> = lists.iter().map(|list| &list[part(list)]).collect();
+        let steps = feed.eval_segment(exec, &chunks)?;
         let mut pace = Pace::new();
         let (mut submitted, mut collected, mut in_flight) = (0, 0, 0);
         while collected < steps {
@@ -55,15 +73,17 @@ pub fn evaluate(exec: &mut dyn Executor, feed: &Feed, samples: &[u32]) -> Result
         true => Vec::new(),
         false => exec.download(confusion)?,
     };
-    let n = samples.len() as f64;
     let of_member = counts.len() / members;
     Ok(sums
         .iter()
         .enumerate()
-        .map(|(member, [loss, score])| Evaluation {
-            loss: loss / n,
-            score: score / n,
-            confusion: counts[member * of_member..][..of_member].to_vec(),
+        .map(|(member, [loss, score])| {
+            let n = lists[member % lists.len()].len() as f64;
+            Evaluation {
+                loss: loss / n,
+                score: score / n,
+                confusion: counts[member * of_member..][..of_member].to_vec(),
+            }
         })
         .collect())
 }
@@ -77,7 +97,7 @@ pub fn predictions(exec: &mut dyn Executor, feed: &Feed, samples: &[u32]) -> Res
     let ld = pad4(outputs);
     let mut all = vec![Vec::with_capacity(samples.len() * outputs); members];
     for chunk in samples.chunks(capacity * batch) {
-        let steps = feed.eval_segment(exec, chunk)?;
+        let steps = feed.eval_segment(exec, &[chunk])?;
         for step in 0..steps {
             exec.submit(PassKind::Eval, step..step + 1)?;
             exec.collect()?;

@@ -6,7 +6,7 @@
 
 use crate::Result;
 use crate::data::normalize::{Normalization, TargetScale};
-use crate::data::{Dataset, Samples, Targets};
+use crate::data::{Dataset, Parts, Samples, Targets};
 use crate::executor::{Executor, words};
 use crate::plan::{Batch, BufferId, Hyper, Loss, MemberRow, PassKind, Plan, Spec, StepRow, pad4};
 use crate::rng::{Purpose, Stream};
@@ -38,13 +38,17 @@ pub struct Sizing<'a> {
     pub loss: Loss,
     pub norm: &'a Normalization,
     pub residence: Residence,
+    /// The parts of each member, where they have their own.
+    pub folds: &'a [Fold],
 }
 
 /// The plan's sizes for `data`; flags such as clipping are the caller's to set.
 pub fn spec(data: &Dataset, sizing: &Sizing) -> Spec {
     let Sizing { members, batch, .. } = *sizing;
-    let parts = &data.parts;
-    let n_eval = parts.val.len().max(parts.test.len()).max(1);
+    let parts = || std::iter::once(&data.parts).chain(sizing.folds.iter().map(|fold| &fold.parts));
+    let n_train = parts().map(|p| p.train.len()).max().unwrap_or(0);
+    let n_eval = parts().map(|p| p.val.len().max(p.test.len())).max();
+    let n_eval = n_eval.unwrap_or(0).max(1);
     let eval_batch = EVAL_BATCH.min(n_eval);
     let row_bytes = row_words(data) * 4;
     let capacity = |samples: usize, batch: usize, distinct: usize| {
@@ -60,12 +64,13 @@ pub fn spec(data: &Dataset, sizing: &Sizing) -> Spec {
         steps.min(fit.max(1))
     };
     // Each member sees an order of its own in training and the same one in evaluation.
-    let train_capacity = capacity(parts.train.len(), batch, members);
-    let eval_capacity = capacity(n_eval, eval_batch, 1);
+    let train_capacity = capacity(n_train, batch, members);
+    let eval_lists = sizing.folds.len().max(1);
+    let eval_capacity = capacity(n_eval, eval_batch, eval_lists);
     let n_samples = match sizing.residence {
         Residence::Whole => data.len(),
         Residence::Streamed(_) => {
-            (train_capacity * members * batch).max(eval_capacity * eval_batch)
+            (train_capacity * members * batch).max(eval_capacity * eval_batch * eval_lists)
         }
     };
     Spec {
@@ -108,6 +113,17 @@ pub struct Feed<'a> {
     labels: Vec<u32>,
     /// \[C\]; empty where all classes weigh 1.
     class_weights: &'a [f64],
+    /// What each member has of its own; empty where all share one.
+    folds: &'a [Fold],
+}
+
+/// One member's parts of the data, and what was fitted on its training part.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    pub parts: Parts,
+    pub norm: Normalization,
+    /// \[C\]; empty where all classes weigh 1.
+    pub class_weights: Vec<f64>,
 }
 
 /// Memory of the tables of a segment, kept from one to the next.
@@ -125,10 +141,10 @@ pub struct Segment<'a> {
     pub hyper: &'a [Hyper],
     /// The order in which each member sees its training samples in this epoch.
     pub orders: &'a [Vec<u32>],
+    /// The epoch that each member is in, from 1.
+    pub epochs: &'a [u32],
     /// Learning rate of a member at an update, counted from 0 over the whole run.
     pub lr: &'a dyn Fn(usize, u64) -> f64,
-    pub steps_before: u64,
-    pub updates_before: u64,
     /// Batches per optimiser update.
     pub accumulate: usize,
     /// Decay of the weights' average; 0 where there is none.
@@ -159,11 +175,37 @@ impl<'a> Feed<'a> {
             norm,
             labels,
             class_weights,
+            folds: &[],
         }
     }
 
-    /// Uploads what does not change during a run: the samples where they are resident, normalisation
-    /// tables and class weights, the same for all members.
+    /// With parts of each member's own.
+    pub fn with_folds(self, folds: &'a [Fold]) -> Feed<'a> {
+        Feed { folds, ..self }
+    }
+
+    /// What a member trains and validates on.
+    pub fn parts(&self, member: usize) -> &'a Parts {
+        let own = self.folds.get(member);
+        own.map_or(&self.data.parts, |fold| &fold.parts)
+    }
+
+    /// Whether each member has its own parts.
+    pub fn has_folds(&self) -> bool {
+        !self.folds.is_empty()
+    }
+
+    fn norm(&self, member: usize) -> &'a Normalization {
+        self.folds.get(member).map_or(self.norm, |fold| &fold.norm)
+    }
+
+    fn class_weights(&self, member: usize) -> &'a [f64] {
+        let own = self.folds.get(member);
+        own.map_or(self.class_weights, |fold| &fold.class_weights)
+    }
+
+    /// Uploads what does not change during a run: the samples where they are resident, and each
+    /// member's normalisation table and class weights.
     pub fn load(&self, exec: &mut dyn Executor) -> Result<()> {
         let plan = exec.plan();
         let (members, outputs) = (plan.members, self.data.outputs());
@@ -171,12 +213,15 @@ impl<'a> Feed<'a> {
         if self.residence == Residence::Whole {
             self.upload_all(exec)?;
         }
-        exec.upload(norm, 0, words(&self.norm.table().repeat(members)))?;
-        let weights: Vec<f32> = match self.class_weights {
-            [] => vec![1.0; outputs],
-            weights => weights.iter().map(|&w| w as f32).collect(),
-        };
-        exec.upload(class_weights, 0, words(&weights.repeat(members)))
+        let tables: Vec<_> = (0..members).flat_map(|m| self.norm(m).table()).collect();
+        exec.upload(norm, 0, words(&tables))?;
+        let weights: Vec<f32> = (0..members)
+            .flat_map(|member| match self.class_weights(member) {
+                [] => vec![1.0; outputs],
+                weights => weights.iter().map(|&w| w as f32).collect(),
+            })
+            .collect();
+        exec.upload(class_weights, 0, words(&weights))
     }
 
     fn upload_all(&self, exec: &mut dyn Executor) -> Result<()> {
@@ -241,12 +286,13 @@ impl<'a> Feed<'a> {
         exec.upload(labels, 0, &list)
     }
 
-    /// The sum of class weights over `samples`; their number where all weigh 1.
-    fn weight(&self, samples: &[u32]) -> f64 {
-        if self.class_weights.is_empty() {
+    /// The sum of a member's class weights over `samples`; their number where all weigh 1.
+    fn weight(&self, member: usize, samples: &[u32]) -> f64 {
+        let weights = self.class_weights(member);
+        if weights.is_empty() {
             return samples.len() as f64;
         }
-        let of = |&ix: &u32| self.class_weights[self.labels[ix as usize] as usize];
+        let of = |&ix: &u32| weights[self.labels[ix as usize] as usize];
         samples.iter().map(of).sum()
     }
 
@@ -295,18 +341,21 @@ impl<'a> Feed<'a> {
                         }
                     }
                 }
-                let accumulate = segment.accumulate;
-                let (begin, last) = (step - step % accumulate, order.len().div_ceil(batch) - 1);
-                let end = (begin + accumulate).min(last + 1);
-                let weight = self.weight(samples);
+                // A member whose epoch is over waits for the others in steps of no samples.
+                let (accumulate, steps) = (segment.accumulate, order.len().div_ceil(batch));
+                let begin = step - step % accumulate;
+                let end = (begin + accumulate).min(steps);
+                let weight = self.weight(member, samples);
                 if updates[member].0 != begin {
-                    let all = (begin..end).map(|step| self.weight(of_step(step)));
+                    let all = (begin..end).map(|step| self.weight(member, of_step(step)));
                     updates[member] = (begin, all.sum());
                 }
-                let update = segment.updates_before + (step / accumulate) as u64;
+                let epochs_before = u64::from(segment.epochs[member] - 1);
+                let updates_before = epochs_before * steps.div_ceil(accumulate) as u64;
+                let update = updates_before + (step / accumulate) as u64;
                 let row = Batch {
                     valid: samples.len() as u32,
-                    draw: (segment.steps_before + step as u64 + 1) as u32,
+                    draw: (epochs_before * steps as u64 + step as u64 + 1) as u32,
                     weight,
                     update_weight: updates[member].1,
                     begins: step == begin,
@@ -323,22 +372,29 @@ impl<'a> Feed<'a> {
         exec.upload(steps_id, 0, words(rows))
     }
 
-    /// Uploads the evaluation tables for `samples`, in order, the same for every member, and the
-    /// samples themselves where they are streamed; returns the number of steps.
-    pub fn eval_segment(&self, exec: &mut dyn Executor, samples: &[u32]) -> Result<usize> {
+    /// Uploads the evaluation tables for each member's samples, in order, and the samples themselves
+    /// where they are streamed; returns the number of steps. One list is for all members.
+    pub fn eval_segment(&self, exec: &mut dyn Executor, lists: &[&[u32]]) -> Result<usize> {
         let members = exec.plan().members;
         let (batch, indices_id, steps_id) = tables(exec.plan(), PassKind::Eval);
-        let steps = samples.len().div_ceil(batch);
+        let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+        let steps = longest.div_ceil(batch);
         let mut indices = vec![0u32; steps * members * batch];
         let mut rows = Vec::with_capacity(steps * members);
-        for (ix, list) in indices.chunks_exact_mut(batch).enumerate() {
-            let start = (ix / members) * batch;
-            let of_step = &samples[start..(start + batch).min(samples.len())];
+        // Where each list begins in the window.
+        let starts: Vec<usize> = (0..lists.len())
+            .map(|ix| lists[..ix].iter().map(|list| list.len()).sum())
+            .collect();
+        for (ix, places) in indices.chunks_exact_mut(batch).enumerate() {
+            let list = (ix % members) % lists.len();
+            let samples = lists[list];
+            let first = ((ix / members) * batch).min(samples.len());
+            let of_step = &samples[first..(first + batch).min(samples.len())];
             match self.residence {
-                Residence::Whole => list[..of_step.len()].copy_from_slice(of_step),
+                Residence::Whole => places[..of_step.len()].copy_from_slice(of_step),
                 Residence::Streamed(_) => {
-                    for (place, at) in list.iter_mut().zip(start..start + of_step.len()) {
-                        *place = at as u32;
+                    for (place, at) in places.iter_mut().zip(first..first + of_step.len()) {
+                        *place = (starts[list] + at) as u32;
                     }
                 }
             }
@@ -348,7 +404,7 @@ impl<'a> Feed<'a> {
             });
         }
         if let Residence::Streamed(_) = self.residence {
-            self.send(exec, samples, &mut Vec::new())?;
+            self.send(exec, &lists.concat(), &mut Vec::new())?;
         }
         exec.upload(indices_id, 0, &indices)?;
         exec.upload(steps_id, 0, words(&rows))?;
@@ -376,18 +432,13 @@ pub fn upload_rows(exec: &mut dyn Executor, hyper: &[Hyper]) -> Result<()> {
     exec.upload(id, 0, words(&rows))
 }
 
-/// The order in which each member sees the training samples in one epoch.
-pub fn epoch_order(hyper: &[Hyper], epoch: u32, train: &[u32], shuffle: bool) -> Vec<Vec<u32>> {
-    hyper
-        .iter()
-        .map(|member| {
-            let mut order = train.to_vec();
-            if shuffle {
-                Stream::new(member.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
-            }
-            order
-        })
-        .collect()
+/// The order in which a member sees its training samples in one epoch.
+pub fn epoch_order(hyper: &Hyper, epoch: u32, train: &[u32], shuffle: bool) -> Vec<u32> {
+    let mut order = train.to_vec();
+    if shuffle {
+        Stream::new(hyper.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
+    }
+    order
 }
 
 fn tables(plan: &Plan, kind: PassKind) -> (usize, BufferId, BufferId) {

@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use clap::Command;
 use serde::de::DeserializeOwned;
 
 use super::config::{Config, Facts};
-use super::options::TrainOptions;
+use super::options::{TrainOptions, keys};
 use crate::data::options::DataOptions;
 use crate::{Error, Result, suggest};
 
@@ -20,12 +19,14 @@ pub struct Options {
     pub about: Option<String>,
     pub data: DataOptions,
     pub train: TrainOptions,
+    /// What a search looks through: parameters by name.
+    pub space: toml::Table,
     /// One table per member: a name, and what it does otherwise.
     pub member: Vec<toml::Table>,
 }
 
 /// What a member may do otherwise than the population; all else decides the shared dispatches.
-const OF_A_MEMBER: [&str; 21] = [
+pub const OF_A_MEMBER: [&str; 21] = [
     "opt",
     "lr",
     "momentum",
@@ -48,13 +49,6 @@ const OF_A_MEMBER: [&str; 21] = [
     "seed",
     "initializer",
 ];
-
-/// The keys of an options struct: the long names on the command line.
-fn keys<A: clap::Args>() -> Vec<String> {
-    let command = A::augment_args(Command::new("keys"));
-    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
-    longs.map(str::to_string).collect()
-}
 
 impl Options {
     /// Reads a file, or the `config.toml` of a run folder.
@@ -97,6 +91,14 @@ impl Options {
             match key.as_str() {
                 "source" => options.source = Some(word(&value)?),
                 "about" => options.about = Some(word(&value)?),
+                "space" => {
+                    options.space = value.try_into().map_err(|_| {
+                        at(
+                            &key,
+                            "write the search space as a table [space]".to_string(),
+                        )
+                    })?;
+                }
                 "member" => {
                     options.member = value
                         .try_into()

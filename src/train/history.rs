@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Config;
 use super::score::Scores;
-use super::{Config, file};
 use crate::{Error, Result};
 
 /// Rows of a step log that a chart is drawn from.
@@ -145,12 +145,12 @@ impl History {
 
     /// Members of the population; 1 where the run is of one model.
     pub fn members(&self) -> usize {
-        self.config.member.len().max(1)
+        self.config.n_members()
     }
 
     /// The name of a member.
     pub fn member_name(&self, ix: usize) -> String {
-        file::member_name(ix, self.config.member.get(ix))
+        self.config.member_name(ix)
     }
 
     /// The epoch with the lowest validation loss of a member, or training loss without validation.

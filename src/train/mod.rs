@@ -35,7 +35,7 @@ use crate::plan::{BufferId, Hyper, PassKind, Plan};
 use crate::{Error, Result};
 
 pub use config::{Config, TrainOptions};
-pub use evaluate::{Evaluation, evaluate, predictions};
+pub use evaluate::{Evaluation, evaluate, evaluate_each, predictions};
 use feed::{Feed, Scratch, Segment};
 pub use host::HostTime;
 use host::clocked;
@@ -70,7 +70,8 @@ pub struct Job<'a> {
     pub hyper: &'a [Hyper],
     pub schedules: &'a [Planned],
     pub feed: &'a Feed<'a>,
-    pub score: Score,
+    /// One per member, or one for them all.
+    pub scores: &'a [Score],
     pub epochs: u32,
     pub shuffle: bool,
     /// Batches per optimiser update.
@@ -135,7 +136,8 @@ pub fn train(
     };
     run.checkpoint_step = run.state.step_in_epoch;
     run.seconds_before = run.state.seconds;
-    std::thread::scope(|scope| run.train(&mut Orders::new(scope, job)))
+    let began = run.state.members.iter().map(|m| m.began).collect();
+    std::thread::scope(|scope| run.train(&mut Orders::new(scope, job, began)))
 }
 
 struct Run<'a, 'j> {
@@ -200,25 +202,35 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Samples of the training part, and steps and updates of an epoch.
-    fn n_train(&self) -> usize {
-        self.job.feed.data.parts.train.len()
+    /// Samples of a member's training part.
+    fn n_train(&self, member: usize) -> usize {
+        self.job.feed.parts(member).train.len()
     }
 
-    fn updates_per_epoch(&self) -> u64 {
-        self.state.steps_per_epoch.div_ceil(self.job.accumulate) as u64
+    /// Steps of a member's epoch.
+    fn steps(&self, member: usize) -> usize {
+        self.n_train(member).div_ceil(self.batch)
     }
 
-    /// The update that step `step` of the epoch belongs to, from 0 over the whole run.
-    fn update_of(&self, step: usize) -> u64 {
-        u64::from(self.state.epoch - 1) * self.updates_per_epoch()
-            + (step / self.job.accumulate) as u64
+    /// The epoch that a member is in, from 1.
+    fn epoch_of(&self, member: usize) -> u32 {
+        self.state.epoch_of(member)
+    }
+
+    /// The update that step `step` of a member's epoch belongs to, from 0 over the whole run.
+    fn update_of(&self, member: usize, step: usize) -> u64 {
+        let per_epoch = self.steps(member).div_ceil(self.job.accumulate) as u64;
+        u64::from(self.epoch_of(member) - 1) * per_epoch + (step / self.job.accumulate) as u64
     }
 
     fn lr(&self, member: usize, update: u64) -> f64 {
         let (planned, state) = (&self.job.schedules[member], &self.state.members[member]);
         let base = self.hyper[member].lr;
-        planned.lr(base, update, self.state.epoch - 1, &state.plateau)
+        planned.lr(base, update, self.epoch_of(member) - 1, &state.plateau)
+    }
+
+    fn score(&self, member: usize) -> &Score {
+        &self.job.scores[member % self.job.scores.len()]
     }
 
     /// Trains the rest of the epoch that the state stands in; why it stopped before the end.
@@ -296,23 +308,18 @@ impl Run<'_, '_> {
     }
 
     fn upload(&mut self, orders: &[Vec<u32>], segment: &std::ops::Range<usize>) -> Result<()> {
-        let epochs_before = u64::from(self.state.epoch - 1);
         let (job, state, hyper) = (self.job, &*self.state, &self.hyper);
+        let epochs: Vec<u32> = (0..hyper.len()).map(|ix| self.epoch_of(ix)).collect();
         let lr = |member: usize, update: u64| {
             let (planned, of_member) = (&job.schedules[member], &state.members[member]);
-            planned.lr(
-                hyper[member].lr,
-                update,
-                state.epoch - 1,
-                &of_member.plateau,
-            )
+            let epoch = state.epoch_of(member) - 1;
+            planned.lr(hyper[member].lr, update, epoch, &of_member.plateau)
         };
         let tables = Segment {
             hyper,
             orders,
+            epochs: &epochs,
             lr: &lr,
-            steps_before: epochs_before * state.steps_per_epoch as u64,
-            updates_before: epochs_before * self.updates_per_epoch(),
             accumulate: job.accumulate,
             ema: job.ema,
             first: segment.start,
@@ -325,22 +332,22 @@ impl Run<'_, '_> {
     /// Notes what a range of steps came to; slot 0 of its tables was step `first` of the epoch.
     fn take(&mut self, metrics: &RangeMetrics, first: usize) -> Result<()> {
         let members = self.hyper.len();
-        let steps_before = u64::from(self.state.epoch - 1) * self.state.steps_per_epoch as u64;
         let mut records = Vec::with_capacity(metrics.sums.len());
         for (ix, &[loss, score]) in metrics.sums.iter().enumerate() {
             let (slot, member) = (metrics.range.start + ix / members, ix % members);
-            if self.state.members[member].stopped.is_some() {
+            let step = first + slot;
+            if self.state.members[member].stopped.is_some() || step >= self.steps(member) {
                 continue;
             }
-            let step = first + slot;
-            let valid = self.batch.min(self.n_train() - step * self.batch) as f64;
+            let valid = self.batch.min(self.n_train(member) - step * self.batch) as f64;
+            let epoch = self.epoch_of(member);
             let record = StepRecord {
-                step: steps_before + step as u64 + 1,
-                epoch: self.state.epoch,
+                step: u64::from(epoch - 1) * self.steps(member) as u64 + step as u64 + 1,
+                epoch,
                 member,
-                lr: self.lr(member, self.update_of(step)),
+                lr: self.lr(member, self.update_of(member, step)),
                 loss: loss / valid,
-                accuracy: self.job.score.step_accuracy(score / valid),
+                accuracy: self.score(member).step_accuracy(score / valid),
             };
             if !is_number(loss) {
                 // The steps that led here are worth reading.
@@ -370,40 +377,35 @@ impl Run<'_, '_> {
 
     /// Validates, lets the rules speak, and steps the state on to the next epoch.
     fn end_epoch(&mut self) -> Result<()> {
-        let epoch = self.state.epoch;
         let apart = CHECKPOINTS_APART.min(self.job.checkpoint_every);
-        let is_due = epoch == self.job.epochs || self.last_checkpoint.elapsed() >= apart;
+        let is_due = self.state.epoch == self.job.epochs || self.last_checkpoint.elapsed() >= apart;
         // A step's loss is from before its update: the last update of the epoch shows in the weights
         // alone, and no rule may take them, nor a checkpoint hold them, where they are no numbers.
         if is_due || self.has_rules() {
             self.check_parameters()?;
         }
-        let val = &self.job.feed.data.parts.val;
-        let validated = match val.is_empty() {
-            true => None,
-            false => Some(evaluate(self.exec, self.job.feed, val)?),
-        };
-        let n = self.n_train() as f64;
+        let members = self.hyper.len();
+        let validated = self.validate()?;
         let seconds = self.state.epoch_seconds;
-        let (last, members) = (
-            self.update_of(self.state.steps_per_epoch - 1),
-            self.hyper.len(),
-        );
+        let samples: usize = (0..members)
+            .filter(|&member| self.state.members[member].stopped.is_none())
+            .map(|member| self.n_train(member))
+            .sum();
         let mut records = Vec::with_capacity(members);
-        let stopped = self.state.members.iter().map(|m| m.stopped.is_some());
-        let learning = stopped.filter(|stopped| !stopped).count();
         let mut improved = vec![false; members];
         for member in 0..members {
             if self.state.members[member].stopped.is_some() {
                 continue;
             }
+            let n = self.n_train(member) as f64;
             let [loss, score] = self.state.sums[member].map(|sum| sum / n);
-            let train = self.job.score.scores(loss, score, score::Part::Train);
+            let train = self.score(member).scores(loss, score, score::Part::Train);
             let val = validated.as_ref().map(|all| {
                 let e = &all[member];
-                self.job.score.scores(e.loss, e.score, score::Part::Val)
+                self.score(member).scores(e.loss, e.score, score::Part::Val)
             });
-            let lr = self.lr(member, last);
+            let epoch = self.epoch_of(member);
+            let lr = self.lr(member, self.update_of(member, self.steps(member) - 1));
             let target = self.job.target_accuracy;
             let is_best = self.state.members[member].observe(epoch, &train, val.as_ref(), target);
             if self.job.schedules[member].schedule().is_plateau()
@@ -422,7 +424,7 @@ impl Run<'_, '_> {
                 val,
                 is_best,
                 seconds,
-                samples_per_second: n * learning as f64 / seconds,
+                samples_per_second: samples as f64 / seconds,
             });
         }
         self.keep_best(&improved)?;
@@ -433,6 +435,20 @@ impl Run<'_, '_> {
         match is_due || !self.learns() {
             true => self.checkpoint(),
             false => Ok(()),
+        }
+    }
+
+    /// Every member on its validation part; `None` where there is none.
+    fn validate(&mut self) -> Result<Option<Vec<Evaluation>>> {
+        let feed = self.job.feed;
+        let parts = |member: usize| &feed.parts(member).val[..];
+        let lists: Vec<&[u32]> = match feed.has_folds() {
+            true => (0..self.hyper.len()).map(parts).collect(),
+            false => vec![parts(0)],
+        };
+        match lists.iter().all(|list| list.is_empty()) {
+            true => Ok(None),
+            false => evaluate_each(self.exec, feed, &lists).map(Some),
         }
     }
 
@@ -463,7 +479,7 @@ impl Run<'_, '_> {
 
     /// A member's weights have diverged.
     fn lose(&mut self, member: usize, what: &str) -> Result<()> {
-        let epoch = self.state.epoch;
+        let epoch = self.epoch_of(member);
         self.state.members[member].stopped = Some(Reason::Diverged { epoch });
         if !self.state.members.iter().all(MemberState::has_diverged) {
             return Ok(());

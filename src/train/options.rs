@@ -146,6 +146,15 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, help_heading = "Regularisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_norm: Option<f64>,
+    /// Cross-validate: training and validation part are dealt out into K folds, stratified, and K members train together, each validated on a fold of its own; mean and deviation are reported
+    #[arg(
+        long,
+        value_name = "K",
+        allow_negative_numbers = true,
+        help_heading = "Run"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<i64>,
     /// Stop after this many epochs without a lower validation loss, and take the best epoch's weights
     #[arg(
         long,
@@ -288,6 +297,13 @@ pub fn overlay<T: Serialize + DeserializeOwned>(over: &T, under: &T) -> T {
     let mut merged = table(under);
     merged.extend(table(over));
     merged.try_into().expect("both are of the same type")
+}
+
+/// The keys of an options struct: the long names on the command line.
+pub fn keys<A: clap::Args>() -> Vec<String> {
+    let command = A::augment_args(clap::Command::new("keys"));
+    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+    longs.map(str::to_string).collect()
 }
 
 #[cfg(test)]

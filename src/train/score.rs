@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Evaluation;
 use crate::data::normalize::TargetScale;
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, Parts, Targets};
 
 /// What the second number of a kernel's metrics stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,8 +50,8 @@ fn null_is_nan<'de, D: serde::Deserializer<'de>>(number: D) -> Result<f64, D::Er
 }
 
 impl Score {
-    pub fn of(data: &Dataset, target: TargetScale) -> Score {
-        Self::over(data, target, [&data.parts.train, &data.parts.val])
+    pub fn of(data: &Dataset, target: TargetScale, parts: &Parts) -> Score {
+        Self::over(data, target, [&parts.train, &parts.val])
     }
 
     fn over(data: &Dataset, target: TargetScale, parts: [&[u32]; 2]) -> Score {
@@ -114,7 +114,7 @@ pub fn test_scores(data: &Dataset, target: TargetScale, e: &Evaluation) -> Score
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{ImageShape, Parts, Samples};
+    use crate::data::{ImageShape, Samples};
 
     #[test]
     fn values_are_scored_in_their_own_units() {
@@ -138,7 +138,7 @@ mod tests {
             std: 2.0,
         };
         // Standardised targets are -1 and 1: an error of 0.5 there is one of 1 in their own units.
-        let scores = Score::of(&data, target).scores(0.3, 0.25, Part::Val);
+        let scores = Score::of(&data, target, &data.parts).scores(0.3, 0.25, Part::Val);
         assert_eq!((scores.mse, scores.r2), (Some(1.0), Some(0.75)));
         assert_eq!((scores.loss, scores.accuracy), (0.3, None));
         assert_eq!(

@@ -25,6 +25,9 @@ pub struct State {
 /// What the rules remember of one member.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MemberState {
+    /// Epochs of the population before this member's first: it took another's place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub began: u32,
     pub plateau: PlateauState,
     pub early: Option<EarlyStop>,
     pub converged: Option<Converged>,
@@ -36,6 +39,10 @@ pub struct MemberState {
     pub last: Option<Scores>,
     /// Why it learns no more.
     pub stopped: Option<Reason>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// The best epoch of a member.
@@ -62,6 +69,11 @@ impl State {
     /// Epochs that are complete.
     pub fn epochs_done(&self) -> u32 {
         self.epoch - 1
+    }
+
+    /// The epoch that a member is in, from 1.
+    pub fn epoch_of(&self, member: usize) -> u32 {
+        self.epoch - self.members[member].began
     }
 
     /// Forgets that a run ended for want of epochs or time: it is to go on.

@@ -31,6 +31,8 @@ pub enum Reason {
     TargetAccuracy { target: f64, accuracy: f64 },
     /// A loss or a weight of this member of a population is no number any more.
     Diverged { epoch: u32 },
+    /// Nobody is in this place of the population.
+    Vacant,
 }
 
 impl Reason {
@@ -43,6 +45,7 @@ impl Reason {
             Reason::Time { .. } => "time",
             Reason::TargetAccuracy { .. } => "target-accuracy",
             Reason::Diverged { .. } => "diverged",
+            Reason::Vacant => "vacant",
         }
     }
 }
@@ -90,6 +93,7 @@ impl fmt::Display for Reason {
                 f,
                 "it diverged in epoch {epoch}: its loss or a weight is no number any more"
             ),
+            Reason::Vacant => f.write_str("nobody is in this place"),
         }
     }
 }

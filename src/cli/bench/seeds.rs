@@ -32,7 +32,7 @@ impl Bench {
                 hyper: &hyper,
                 schedules: &vec![planned; hyper.len()],
                 feed: &feed,
-                score: Score::Accuracy,
+                scores: &[Score::Accuracy],
                 epochs,
                 shuffle: true,
                 accumulate: 1,

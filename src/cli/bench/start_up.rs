@@ -40,10 +40,14 @@ impl Bench {
         self.load(exec, &feed, &hyper)?;
         let tables = Segment {
             hyper: &hyper,
-            orders: &feed::epoch_order(&hyper, 1, &feed.data.parts.train, true),
+            orders: &[feed::epoch_order(
+                &hyper[0],
+                1,
+                &feed.data.parts.train,
+                true,
+            )],
+            epochs: &[1],
             lr: &|member, _| hyper[member].lr,
-            steps_before: 0,
-            updates_before: 0,
             accumulate: 1,
             ema: 0.0,
             first: 0,

@@ -15,6 +15,7 @@ pub(crate) enum Sample {
     Line(Stroke),
     /// A line with a dot on it.
     Dotted(Stroke),
+    Dot(Rgb),
     Diamond(Rgb),
     Ring(Rgb),
 }
@@ -56,6 +57,7 @@ impl Canvas<'_> {
                 self.path(&ends, stroke)?;
                 self.dot(middle, 3.0, stroke.colour)?;
             }
+            Sample::Dot(colour) => self.dot(middle, 4.0, colour)?,
             Sample::Diamond(colour) => self.diamond(middle, colour)?,
             Sample::Ring(colour) => self.ring(middle, colour)?,
         }

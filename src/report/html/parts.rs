@@ -7,7 +7,7 @@ use crate::metrics::{ClassScore, macro_average};
 const OPEN_CLASSES: usize = 30;
 
 /// A heading over `body`, nothing if that is empty.
-pub(super) fn section(heading: &str, body: String) -> String {
+pub(in crate::report) fn section(heading: &str, body: String) -> String {
     match body.is_empty() {
         true => body,
         false => format!("<section>\n<h2>{heading}</h2>\n{body}</section>\n"),
@@ -15,7 +15,7 @@ pub(super) fn section(heading: &str, body: String) -> String {
 }
 
 /// The numbers up front, as large cards.
-pub(super) fn results(facts: &[Fact]) -> String {
+pub(in crate::report) fn results(facts: &[Fact]) -> String {
     if facts.is_empty() {
         return String::new();
     }
@@ -30,7 +30,7 @@ pub(super) fn results(facts: &[Fact]) -> String {
     format!("<dl class=\"results\">\n{cards}</dl>\n")
 }
 
-pub(super) fn stopped(why: &str) -> String {
+pub(in crate::report) fn stopped(why: &str) -> String {
     match why.is_empty() {
         true => String::new(),
         false => format!("<p class=\"stopped\">{}</p>\n", escape(why)),
@@ -46,7 +46,7 @@ pub(super) fn picture(picture: &Picture) -> String {
 }
 
 /// An image; `alt` is escaped already.
-fn image(png: &[u8], alt: &str) -> String {
+pub(in crate::report) fn image(png: &[u8], alt: &str) -> String {
     let data = base64(png);
     format!("<img alt=\"{alt}\" src=\"data:image/png;base64,{data}\">")
 }
@@ -197,7 +197,7 @@ pub(super) fn layers(layers: &[Layer]) -> String {
 }
 
 /// Thousands set apart: 101,770.
-fn grouped(number: u64) -> String {
+pub(in crate::report) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -241,7 +241,7 @@ pub(super) fn settings(settings: &[Setting]) -> String {
 }
 
 /// Names and values in two columns.
-pub(super) fn facts(facts: &[Fact]) -> String {
+pub(in crate::report) fn facts(facts: &[Fact]) -> String {
     if facts.is_empty() {
         return String::new();
     }

@@ -3,10 +3,11 @@
 use super::*;
 
 /// What a hostile data set could be named.
-const HOSTILE: &str = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\u{202e}\0";
+pub(in crate::report) const HOSTILE: &str =
+    "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\u{202e}\0";
 
 /// With `GPU_TRAIN_PICTURES=FOLDER` in the environment the page is kept there, to be looked at.
-fn keep(name: &str, page: &str) {
+pub(in crate::report) fn keep(name: &str, page: &str) {
     if let Some(folder) = std::env::var_os("GPU_TRAIN_PICTURES") {
         let path = std::path::Path::new(&folder).join(name);
         std::fs::write(&path, page).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -202,7 +203,7 @@ fn strange_tags(page: &str) -> Vec<String> {
 }
 
 /// Whether every element that is opened is closed again, in order.
-fn balanced(page: &str) -> bool {
+pub(in crate::report) fn balanced(page: &str) -> bool {
     let mut open = Vec::new();
     for rest in page.split('<').skip(1) {
         let end = rest.find([' ', '>']).unwrap_or(rest.len());

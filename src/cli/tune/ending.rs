@@ -1,0 +1,370 @@
+//! What comes after the last trial: the winner's model and its test, the files, the last words.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::files::{self, Words};
+use super::objective::Measure;
+use super::population::Trainer;
+use super::winner::Winner;
+use crate::cli::training::{self, Request, RunArgs};
+use crate::cli::ui::Ui;
+use crate::cli::{loaded, memory, open};
+use crate::files::write_whole;
+use crate::models::file::Model;
+use crate::train::Config;
+use crate::train::evaluate;
+use crate::train::file::Options;
+use crate::train::score::{Scores, test_scores};
+use crate::tune::importance::importances;
+use crate::tune::pareto;
+use crate::tune::settings;
+use crate::tune::trial::{Trial, TrialState};
+use crate::{Error, Result};
+
+/// How a study ends.
+pub struct Ending<'a> {
+    pub args_storage: Option<&'a str>,
+    pub refit: bool,
+    pub folder: &'a Path,
+    pub started: Instant,
+}
+
+impl Ending<'_> {
+    /// Trains what is to be trained anew, tests the winner, writes everything, says how it went.
+    ///
+    /// # Errors
+    /// [`Error::Check`] where no trial came to an end.
+    pub fn finish(&self, mut trainer: Trainer, why: &str) -> Result<()> {
+        let ui = trainer.board.ui;
+        let trials = trainer.study.trials()?.to_vec();
+        let complete = |t: &&Trial| t.state == TrialState::Complete;
+        if !trials.iter().any(|t| complete(&t)) {
+            self.files(&mut trainer, why)?;
+            let reason = trials
+                .iter()
+                .rev()
+                .find_map(|t| t.system.get("fail_reason"));
+            let reason = reason.map_or(String::new(), |r| format!(": {}", r.trim_matches('"')));
+            return Err(Error::Check(format!(
+                "none of {} trials came to its end{reason}; the search space may be too wide, see {}",
+                trials.len(),
+                self.folder.display()
+            )));
+        }
+        let tested = match trainer.objective.is_single() {
+            true => self.model(&mut trainer)?,
+            false => None,
+        };
+        let results = self.results(&trainer, tested.as_ref());
+        self.write(&mut trainer, why, &results)?;
+        self.say(&ui, &mut trainer, why, tested.as_ref())
+    }
+
+    /// The files of a study that did not come to its end.
+    pub fn files(&self, trainer: &mut Trainer, why: &str) -> Result<()> {
+        self.write(trainer, why, &[])
+    }
+
+    /// How the search goes on.
+    pub fn resume_words(&self, trainer: &Trainer, source: &str) -> String {
+        let storage = match self.args_storage {
+            Some(url) => crate::tune::storage::without_password(url),
+            None => format!("sqlite:///{}", self.folder.join("study.db").display()),
+        };
+        format!(
+            "`gpu-train tune {source} --storage {storage} --study {}`, with the same options, goes on",
+            trainer.study.name()
+        )
+    }
+
+    /// Writes the winner's configuration and model; its scores on the test part, which is looked at
+    /// here and nowhere else.
+    fn model(&self, trainer: &mut Trainer) -> Result<Option<Scores>> {
+        let Some(winner) = &trainer.winner else {
+            return Ok(None);
+        };
+        let config = toml::to_string(&winner.config)
+            .map_err(|e| Error::Data(format!("cannot write best.toml: {e}")))?;
+        let value = trainer.objective.first().0.show(winner.value);
+        let (number, epoch) = (winner.number, winner.epoch);
+        let text = format!("# trial {number}: {value}, in epoch {epoch}\n{config}");
+        write_whole(&self.folder.join("best.toml"), text.as_bytes())?;
+        let path = self.folder.join("model.safetensors");
+        match &winner.model {
+            Some(model) if !self.refit => write_whole(&path, model)?,
+            _ => {
+                let run = self.folder.join("best");
+                let whole = self.refit || !trainer.folds.is_empty();
+                self.train_anew(&trainer.board.ui, winner, whole, &run)?;
+                let model = run.join("model.safetensors");
+                let bytes = std::fs::read(&model).map_err(|e| Error::io(&model, "read", e))?;
+                write_whole(&path, &bytes)?;
+            }
+        }
+        self.test(trainer, &path)
+    }
+
+    /// Trains the winner's configuration in a run folder of its own; `whole`: on training and
+    /// validation part together.
+    fn train_anew(&self, ui: &Ui, winner: &Winner, whole: bool, run: &Path) -> Result<()> {
+        let mut config = winner.config.clone();
+        if whole {
+            without_validation(&mut config, winner.epoch)?;
+        }
+        let text = toml::to_string(&config)
+            .map_err(|e| Error::Data(format!("cannot write the configuration: {e}")))?;
+        let file = Options::parse(&text, "best.toml")?;
+        let on = if whole {
+            " on training and validation part"
+        } else {
+            ""
+        };
+        ui.say(&format!("trial {} is trained anew{on}", winner.number));
+        training::run(Request {
+            source: config.source.clone(),
+            args: RunArgs::silent(run),
+            file,
+            compares: false,
+            started: self.started,
+        })
+    }
+
+    fn test(&self, trainer: &Trainer, path: &Path) -> Result<Option<Scores>> {
+        let data = &trainer.loaded.data;
+        if data.parts.test.is_empty() {
+            return Ok(None);
+        }
+        let model = Model::read(path)?;
+        let spec = loaded::spec(&model, data);
+        let plan = memory::record(&spec, &model.sequential)?;
+        let mut backend = open::cpu(&plan)?;
+        let feed = loaded::feed(&model, data);
+        loaded::prepare(&mut *backend.exec, &model, &feed)?;
+        let result = evaluate(&mut *backend.exec, &feed, &data.parts.test)?.swap_remove(0);
+        Ok(Some(test_scores(data, trainer.loaded.target, &result)))
+    }
+
+    /// Numbers that stand beside the best value.
+    fn results(&self, trainer: &Trainer, tested: Option<&Scores>) -> Vec<(String, String)> {
+        let mut results = Vec::new();
+        if let Some(winner) = &trainer.winner {
+            let measure = trainer.objective.first().0;
+            let name = format!("best {}", measure.words());
+            results.push((name, measure.show(winner.value)));
+        }
+        if let Some(test) = tested {
+            results.extend(
+                scores_words(test)
+                    .into_iter()
+                    .map(|(n, v)| (n.to_string(), v)),
+            );
+        }
+        results
+    }
+
+    fn write(&self, trainer: &mut Trainer, why: &str, results: &[(String, String)]) -> Result<()> {
+        let trials = trainer.study.trials()?.to_vec();
+        let space = trainer.study.space().clone();
+        let objective = trainer.objective;
+        let csv = files::csv(&trials, &space, objective)?;
+        write_whole(&self.folder.join("trials.csv"), &csv)?;
+        let json = files::json(&trials, objective);
+        write_whole(&self.folder.join("trials.json"), &json)?;
+        let importances = match objective.is_single() {
+            true => importances(&space, &trials, objective.directions[0]),
+            false => Vec::new(),
+        };
+        let config = trainer.winner.as_ref().map(|w| toml::to_string(&w.config));
+        let config = config.and_then(|text| text.ok()).unwrap_or_default();
+        let commands = match trainer.winner.is_some() {
+            true => self.commands(trainer.source),
+            false => Vec::new(),
+        };
+        let words = Words {
+            name: trainer.study.name(),
+            importances: &importances,
+            results,
+            facts: &self.facts(trainer),
+            stopped: why,
+            config: &config,
+            commands: &commands,
+        };
+        files::report(self.folder, &trials, &space, objective, &words)
+    }
+
+    fn facts(&self, trainer: &Trainer) -> Vec<(String, String)> {
+        let of = |name: &str, value: String| (name.to_string(), value);
+        let [complete, pruned, failed] = trainer.board.counts();
+        let mut facts = vec![
+            of("sampler", trainer.study.sampler().name().to_string()),
+            of(
+                "pruner",
+                trainer
+                    .study
+                    .pruner()
+                    .map_or("none", |p| p.name())
+                    .to_string(),
+            ),
+            of("device", trainer.board.device_name().to_string()),
+            of("seconds", format!("{:.1}", trainer.board.seconds())),
+            of(
+                "trials of this run",
+                format!("{complete} complete, {pruned} pruned, {failed} failed"),
+            ),
+        ];
+        if let Some(mean) = mean_size(&trainer.sizes) {
+            facts.push(of("mean population", format!("{mean:.1}")));
+        }
+        if !trainer.folds.is_empty() {
+            facts.push(of("folds", trainer.folds.len().to_string()));
+        }
+        facts
+    }
+
+    fn commands(&self, source: &str) -> Vec<String> {
+        let folder = self.folder.display();
+        let sample = if source == "mnist" {
+            "mnist:42"
+        } else {
+            "FILE"
+        };
+        vec![
+            format!("gpu-train predict {folder}/model.safetensors {sample}"),
+            format!("gpu-train eval {folder}/model.safetensors"),
+            format!("gpu-train train --config {folder}/best.toml"),
+        ]
+    }
+
+    fn say(
+        &self,
+        ui: &Ui,
+        trainer: &mut Trainer,
+        why: &str,
+        tested: Option<&Scores>,
+    ) -> Result<()> {
+        let [complete, pruned, failed] = trainer.board.counts();
+        let seconds = trainer.board.seconds();
+        let mean = mean_size(&trainer.sizes).unwrap_or(0.0);
+        ui.say(&format!(
+            "{why}: {complete} complete, {pruned} pruned, {failed} failed in {seconds:.1} s; mean population {mean:.1}"
+        ));
+        let trials = trainer.study.trials()?.to_vec();
+        let space = trainer.study.space().clone();
+        let folder = self.folder.display();
+        let mut event = json!({
+            "event": "result",
+            "study": trainer.study.name(),
+            "folder": folder.to_string(),
+            "complete": complete,
+            "pruned": pruned,
+            "failed": failed,
+            "seconds": seconds,
+            "mean_population": mean,
+        });
+        if let Some(winner) = &trainer.winner {
+            for row in trainer.board.table() {
+                ui.say(&row);
+            }
+            let measure = trainer.objective.first().0;
+            let best = trials.iter().find(|t| t.number == winner.number);
+            let words = best.map_or(String::new(), |t| settings::words(t, &space));
+            let tested_words = tested.map_or(String::new(), |test| {
+                let words = scores_words(test)
+                    .into_iter()
+                    .map(|(n, v)| format!("{n} {v}"));
+                format!("; {}", words.collect::<Vec<_>>().join(", "))
+            });
+            ui.result(&format!(
+                "best: trial {}, {} {} in epoch {}{tested_words}; {words}",
+                winner.number,
+                measure.words(),
+                measure.show(winner.value),
+                winner.epoch
+            ));
+            for command in self.commands(trainer.source) {
+                ui.say(&format!("  {command}"));
+            }
+            event["best_trial"] = winner.number.into();
+            event["best_value"] = winner.value.into();
+            event["best_epoch"] = winner.epoch.into();
+            if let Some(test) = tested {
+                event["test_loss"] = test.loss.into();
+                event["test_accuracy"] = test.accuracy.into();
+                event["test_r2"] = test.r2.into();
+            }
+        } else {
+            let front = self.front(trainer, &trials);
+            let shown: Vec<u32> = front.iter().map(|t| t.number).collect();
+            ui.result(&format!("Pareto front: {} trials", front.len()));
+            for trial in front {
+                let measures = trainer.objective.measures.iter().zip(&trial.values);
+                let values: Vec<String> = measures
+                    .map(|(m, v)| format!("{} {}", m.words(), m.show(*v)))
+                    .collect();
+                ui.result(&format!(
+                    "  trial {:>3}  {}; {}",
+                    trial.number,
+                    values.join(", "),
+                    settings::words(trial, &space)
+                ));
+            }
+            event["front"] = shown.into();
+        }
+        ui.say(&format!(
+            "report: {folder}/tune.html; all trials: {folder}/trials.csv"
+        ));
+        ui.event(&event);
+        Ok(())
+    }
+
+    /// The trials that no other is better than in everything.
+    fn front<'t>(&self, trainer: &Trainer, trials: &'t [Trial]) -> Vec<&'t Trial> {
+        let complete: Vec<&Trial> = trials
+            .iter()
+            .filter(|t| t.state == TrialState::Complete)
+            .collect();
+        let values: Vec<Vec<f64>> = complete.iter().map(|t| t.values.clone()).collect();
+        let front = pareto::front(&values, &trainer.objective.directions);
+        let mut front: Vec<&Trial> = front.into_iter().map(|ix| complete[ix]).collect();
+        front.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]));
+        front
+    }
+}
+
+/// A configuration that trains on training and validation part together, as long as the best epoch
+/// took: what looks at a validation part has nothing to look at.
+fn without_validation(config: &mut Config, epoch: u32) -> Result<()> {
+    if config.schedule.starts_with("plateau") {
+        return Err(Error::Usage(
+            "--refit: the best trial's schedule plateau looks at a validation part, and then there is none; best.toml trains it as it was"
+                .to_string(),
+        ));
+    }
+    if config.early_stop.take().is_some() {
+        config.epochs = epoch;
+        config.min_delta = 0.0;
+    }
+    config.folds = None;
+    config.data.val_split = Some(0.0);
+    Ok(())
+}
+
+fn scores_words(test: &Scores) -> Vec<(&'static str, String)> {
+    let mut words = Vec::new();
+    if let Some(accuracy) = test.accuracy {
+        words.push(("test accuracy", Measure::ValAccuracy.show(accuracy)));
+    }
+    if let Some(r2) = test.r2 {
+        words.push(("test R²", format!("{r2:.4}")));
+    }
+    words.push(("test loss", format!("{:.4}", test.loss)));
+    words
+}
+
+fn mean_size(sizes: &[usize]) -> Option<f64> {
+    let all: usize = sizes.iter().sum();
+    (!sizes.is_empty()).then(|| all as f64 / sizes.len() as f64)
+}

@@ -1,0 +1,58 @@
+//! The best trial so far, and the model that it left.
+
+use crate::Result;
+use crate::cli::setup::Setup;
+use crate::models::file::encode;
+use crate::train::Config;
+use crate::tune::study::Study;
+use crate::tune::trial::Trial;
+
+/// The best complete trial of a study of one objective.
+pub struct Winner {
+    pub number: u32,
+    pub value: f64,
+    /// The epoch that the value is of.
+    pub epoch: u32,
+    pub config: Config,
+    /// `model.safetensors`; none where it was not trained here, or in folds.
+    pub model: Option<Vec<u8>>,
+}
+
+impl Winner {
+    /// `weights`: \[arena_len\].
+    pub fn new(
+        setup: &Setup,
+        config: &Config,
+        trial: &Trial,
+        epoch: u32,
+        weights: Option<&[f32]>,
+    ) -> Winner {
+        let encoded = |arena: &[f32]| encode(&setup.model_info(0), &setup.plan, arena);
+        Winner {
+            number: trial.number,
+            value: trial.values[0],
+            epoch,
+            config: config.clone(),
+            model: weights.map(encoded),
+        }
+    }
+
+    /// The best of what a study has had before, or elsewhere.
+    pub fn stored(study: &mut Study) -> Result<Option<Winner>> {
+        let Some(best) = study.best()? else {
+            return Ok(None);
+        };
+        let config: Option<Config> = best.user.get("config").and_then(|text| {
+            let text: String = serde_json::from_str(text).ok()?;
+            toml::from_str(&text).ok()
+        });
+        let epoch = best.user.get("best_epoch").and_then(|n| n.parse().ok());
+        Ok(config.map(|config| Winner {
+            number: best.number,
+            value: best.values[0],
+            epoch: epoch.unwrap_or(config.epochs),
+            config,
+            model: None,
+        }))
+    }
+}

@@ -1,0 +1,170 @@
+//! Databases as the storage sees them: transactions that may fail because the database is away for a
+//! while, and are then done again.
+
+use std::time::Duration;
+
+use super::OnWait;
+use crate::{Error, Result};
+
+/// One value of a row, or a parameter of a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Null,
+    Int(i64),
+    Real(f64),
+    Text(String),
+}
+
+/// What differs between databases in what [`super::sql`] says.
+pub struct Dialect {
+    /// Statements that make tables and types, each harmless where they are there.
+    pub tables: fn() -> Vec<String>,
+    /// No row where there is no table that the schema's revision is in.
+    pub has_tables: &'static str,
+    /// After SELECT: other transactions wait with rows that this one has read.
+    pub for_update: &'static str,
+    /// After SELECT .. FROM trials: so, but for those that others have read.
+    pub skip_locked: &'static str,
+    /// Seconds since `trial_heartbeats.heartbeat`.
+    pub heartbeat_age: &'static str,
+}
+
+/// A transaction that has begun.
+pub trait Transaction {
+    /// Runs one statement with its parameters `$1`, `$2`, ... in order of appearance: the rows.
+    fn query(&mut self, statement: &str, parameters: &[Cell]) -> Result<Vec<Vec<Cell>>, Failure>;
+}
+
+/// A connection, which may be lost.
+pub trait Connection: Send {
+    fn dialect(&self) -> &'static Dialect;
+
+    /// Begins a transaction, for which it connects anew where need be; does the work; commits, or rolls
+    /// back where it failed.
+    fn transaction(&mut self, access: Access, work: &mut Work) -> Result<(), Failure>;
+}
+
+/// What a transaction does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// What is done in a transaction. It may be done several times, the last time counts.
+pub type Work<'a> = dyn FnMut(&mut dyn Transaction) -> Result<(), Failure> + 'a;
+
+/// Why a transaction was not done.
+#[derive(Debug)]
+pub enum Failure {
+    /// The database is away, or busy: why. Worth another try.
+    Lost(String),
+    /// Two transactions were in each other's way, and this one gave way.
+    GaveWay(String),
+    /// No other try would do better.
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Final(error)
+    }
+}
+
+/// Waits before the next try where a database is away: a minute in all.
+const AWAY: [u64; 6] = [1, 2, 4, 8, 16, 32];
+/// How often a transaction may give way.
+const GIVES_WAY: u64 = 20;
+
+/// Does the work in one transaction, and again while the database is away.
+pub fn run<T>(
+    connection: &mut dyn Connection,
+    access: Access,
+    on_wait: &OnWait,
+    mut work: impl FnMut(&mut dyn Transaction) -> Result<T, Failure>,
+) -> Result<T> {
+    let mut away = AWAY.iter();
+    let mut gave_way = 0;
+    loop {
+        let mut answer = None;
+        let done = connection.transaction(access, &mut |transaction| {
+            answer = Some(work(transaction)?);
+            Ok(())
+        });
+        let wait = match (done, answer) {
+            (Ok(()), Some(answer)) => return Ok(answer),
+            (Ok(()), None) => unreachable!("a transaction that was done was worked on"),
+            (Err(Failure::Final(error)), _) => return Err(error),
+            (Err(Failure::GaveWay(_)), _) if gave_way < GIVES_WAY => {
+                gave_way += 1;
+                Duration::from_millis(10 * gave_way)
+            }
+            (Err(Failure::GaveWay(why)), _) => return Err(Error::Data(why)),
+            (Err(Failure::Lost(why)), _) => match away.next() {
+                Some(seconds) => {
+                    on_wait(&format!("{why}; trying again in {seconds} s"));
+                    Duration::from_secs(*seconds)
+                }
+                None => return Err(Error::Data(format!("{why}; given up"))),
+            },
+        };
+        std::thread::sleep(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A database that fails as told before it works.
+    struct Flaky(Vec<Failure>);
+
+    struct Nothing;
+
+    impl Transaction for Nothing {
+        fn query(&mut self, _: &str, _: &[Cell]) -> Result<Vec<Vec<Cell>>, Failure> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Connection for Flaky {
+        fn dialect(&self) -> &'static Dialect {
+            unimplemented!("nothing is said to it")
+        }
+
+        fn transaction(&mut self, _: Access, work: &mut Work) -> Result<(), Failure> {
+            work(&mut Nothing)?;
+            self.0.pop().map_or(Ok(()), Err)
+        }
+    }
+
+    fn said_by(failures: Vec<Failure>) -> (Result<u32>, Vec<String>) {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let on_wait: OnWait = Box::new(move |word| heard.lock().unwrap().push(word.to_string()));
+        let mut times = 0;
+        let done = run(&mut Flaky(failures), Access::Write, &on_wait, |_| {
+            times += 1;
+            Ok(times)
+        });
+        let said = said.lock().unwrap().clone();
+        (done, said)
+    }
+
+    #[test]
+    fn a_lost_transaction_is_done_again_and_a_word_is_said() {
+        let lost = Failure::Lost("gone".to_string());
+        let (done, said) = said_by(vec![lost, Failure::GaveWay("deadlock".to_string())]);
+        assert_eq!(done.unwrap(), 3);
+        assert_eq!(said, ["gone; trying again in 1 s"]);
+    }
+
+    #[test]
+    fn a_final_failure_is_final() {
+        let (done, said) = said_by(vec![Failure::Final(Error::Usage("no".to_string()))]);
+        assert_eq!(done.unwrap_err().to_string(), "no");
+        assert!(said.is_empty());
+    }
+}

@@ -1,0 +1,368 @@
+//! A study at work: asks a sampler where to look, tells a storage what came of it, and asks a pruner
+//! whether to go on. Many of them, on many machines, may work on one storage.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::distribution::Scalar;
+use super::pruner::{Judged, Pruner, Verdict};
+use super::sampler::{Answer, Question, Sampler};
+use super::space::Space;
+use super::storage::{self, AttributeKind, Storage, Write};
+use super::trial::{Attributes, Direction, Point, Trial, TrialState};
+use crate::{Error, Result};
+
+/// What decides a study, beside what its storage holds.
+pub struct Plan {
+    pub space: Space,
+    pub sampler: Box<dyn Sampler>,
+    pub pruner: Option<Box<dyn Pruner>>,
+    pub seed: u64,
+    /// The last step that a trial reports at most.
+    pub max_step: i64,
+    /// How often a running trial says that it is alive, where the storage hears of it; one that has
+    /// not for twice as long is failed and queued again.
+    pub heartbeat: Duration,
+}
+
+/// A study that is open.
+pub struct Study {
+    storage: Box<dyn Storage>,
+    id: i64,
+    name: String,
+    directions: Vec<Direction>,
+    plan: Plan,
+    last_beat: Option<Instant>,
+}
+
+/// What is to be done with a trial that has not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    GoOn,
+    Prune,
+    /// Somebody else has ended it.
+    Drop,
+}
+
+impl Study {
+    /// Opens the study `name`, which is made where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it is there and `may_exist` is false, has other directions, or
+    /// distributions that contradict the space.
+    pub fn open(
+        mut storage: Box<dyn Storage>,
+        name: &str,
+        directions: &[Direction],
+        plan: Plan,
+    ) -> Result<Study> {
+        let found = match storage.find_study(name)? {
+            Some(found) => found,
+            None => match storage.create_study(name, directions) {
+                Ok(made) => made,
+                // Another worker was a moment earlier.
+                Err(e) => storage.find_study(name)?.ok_or(e)?,
+            },
+        };
+        if found.directions != directions {
+            let words = |of: &[Direction]| {
+                let names: Vec<&str> = of.iter().map(|d| d.name()).collect();
+                names.join(", ").to_lowercase()
+            };
+            return Err(Error::Usage(format!(
+                "study {name} is to {}, and this is to {}: choose another --study, or its --direction",
+                words(&found.directions),
+                words(directions)
+            )));
+        }
+        let study = Study {
+            id: found.id,
+            name: found.name,
+            directions: found.directions,
+            storage,
+            plan,
+            last_beat: None,
+        };
+        study.check_space()
+    }
+
+    /// Refuses a space that contradicts what is stored.
+    fn check_space(mut self) -> Result<Study> {
+        for trial in self.storage.trials(self.id)? {
+            for (name, stored) in &trial.distributions {
+                let Some(wanted) = self.plan.space.get(name) else {
+                    continue;
+                };
+                if !wanted.distribution.is_compatible(stored) {
+                    return Err(Error::Usage(format!(
+                        "study {} has searched {name} in {stored}, and this is {}: choose another --study, or the same --space",
+                        self.name, wanted.distribution
+                    )));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn space(&self) -> &Space {
+        &self.plan.space
+    }
+
+    pub fn directions(&self) -> &[Direction] {
+        &self.directions
+    }
+
+    pub fn sampler(&self) -> &dyn Sampler {
+        &*self.plan.sampler
+    }
+
+    pub fn pruner(&self) -> Option<&dyn Pruner> {
+        self.plan.pruner.as_deref()
+    }
+
+    /// All trials so far, by number.
+    pub fn trials(&mut self) -> Result<&[Trial]> {
+        self.storage.trials(self.id)
+    }
+
+    /// Trials that are finished or at work: what a number of trials is counted by.
+    pub fn begun(&mut self) -> Result<usize> {
+        let trials = self.storage.trials(self.id)?;
+        let begun = trials.iter().filter(|t| t.state != TrialState::Waiting);
+        Ok(begun.count())
+    }
+
+    /// Whether somebody has queued a trial.
+    pub fn has_waiting(&mut self) -> Result<bool> {
+        let trials = self.storage.trials(self.id)?;
+        Ok(trials.iter().any(|t| t.state == TrialState::Waiting))
+    }
+
+    /// Fails the trials of workers that are gone, and queues them again; how many.
+    pub fn revive(&mut self) -> Result<usize> {
+        if !self.storage.has_heartbeat() {
+            return Ok(0);
+        }
+        let stale = self.storage.fail_stale(self.id, self.plan.heartbeat * 2)?;
+        for trial in &stale {
+            self.storage.requeue(self.id, trial, Some(3))?;
+        }
+        Ok(stale.len())
+    }
+
+    /// The next trial, with the values `fixed` decided already. A queued one goes first, unless
+    /// something is fixed. `None` where every point has been tried.
+    ///
+    /// # Errors
+    /// Of the storage and of the sampler.
+    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
+        let claimed = match fixed.is_empty() {
+            true => self.storage.claim_waiting(self.id)?,
+            false => None,
+        };
+        let (id, number, mut fixed) = match &claimed {
+            Some(trial) => (trial.id, trial.number, self.decided(trial)?),
+            None => {
+                let trials = self.storage.trials(self.id)?;
+                let question = Question {
+                    space: &self.plan.space,
+                    directions: &self.directions,
+                    trials,
+                    number: trials.len() as u32,
+                    seed: self.plan.seed,
+                    fixed,
+                };
+                if self.plan.sampler.is_exhausted(&question) {
+                    return Ok(None);
+                }
+                let (id, number) = self.storage.create_trial(self.id)?;
+                (id, number, fixed.clone())
+            }
+        };
+        self.plan.space.prune_inactive(&mut fixed);
+        let trials = self.storage.trials(self.id)?;
+        let question = Question {
+            space: &self.plan.space,
+            directions: &self.directions,
+            // Not itself, where it is the last.
+            trials: match trials.len() == number as usize + 1 {
+                true => &trials[..number as usize],
+                false => trials,
+            },
+            number,
+            seed: self.plan.seed,
+            fixed: &fixed,
+        };
+        let answer = match self.plan.sampler.sample(&question) {
+            Ok(answer) => answer,
+            Err(e) => {
+                self.fail(id, &e.to_string())?;
+                return Err(e);
+            }
+        };
+        self.note_answer(id, &answer)?;
+        let trials = self.storage.trials(self.id)?;
+        let trial = trials.get(number as usize).filter(|trial| trial.id == id);
+        trial.cloned().map(Some).ok_or_else(|| {
+            Error::Data(format!(
+                "trial {number} of study {} is gone from its storage",
+                self.name
+            ))
+        })
+    }
+
+    fn note_answer(&mut self, id: i64, answer: &Answer) -> Result<()> {
+        let mut writes: Vec<Write> = Vec::new();
+        for (name, internal) in &answer.point {
+            if let Some(parameter) = self.plan.space.get(name) {
+                writes.push(Write::Param {
+                    trial: id,
+                    name: name.clone(),
+                    internal: *internal,
+                    distribution: parameter.distribution.clone(),
+                });
+            }
+        }
+        writes.extend(attributes(id, AttributeKind::System, &answer.system));
+        self.storage.write(&writes)?;
+        self.storage.heartbeat(&[id])
+    }
+
+    /// What of a queued trial is decided: its values, and those that were to be fixed.
+    fn decided(&self, trial: &Trial) -> Result<Point> {
+        let mut decided = Point::new();
+        for (name, value) in storage::fixed_params(trial)? {
+            let Some(parameter) = self.plan.space.get(&name) else {
+                continue;
+            };
+            let internal = parameter.distribution.internal(&value).ok_or_else(|| {
+                Error::Usage(format!(
+                    "trial {} was queued with {name} = {value}, which is none of {}",
+                    trial.number, parameter.distribution
+                ))
+            })?;
+            decided.insert(name, internal);
+        }
+        for (name, internal) in &trial.params {
+            let parameter = self.plan.space.get(name);
+            if parameter.is_some_and(|p| p.distribution.contains(*internal)) {
+                decided.insert(name.clone(), *internal);
+            }
+        }
+        Ok(decided)
+    }
+
+    /// Notes a value of the first objective at a step, and says what is to become of the trial.
+    pub fn report(&mut self, trial: &mut Trial, step: i64, value: f64) -> Result<Next> {
+        trial.intermediate.insert(step, value);
+        let mut writes = vec![Write::Intermediate {
+            trial: trial.id,
+            step,
+            value,
+        }];
+        let trials = self.storage.trials(self.id)?;
+        let verdict = match (&self.plan.pruner, &self.directions[..]) {
+            (Some(pruner), [direction]) => pruner.judge(&Judged {
+                study_name: &self.name,
+                direction: *direction,
+                trials,
+                trial,
+                max_step: self.plan.max_step,
+            }),
+            _ => Verdict::default(),
+        };
+        trial.system.extend(verdict.system.clone());
+        writes.extend(attributes(trial.id, AttributeKind::System, &verdict.system));
+        let dropped = self.storage.write(&writes)?;
+        Ok(match (dropped.is_empty(), verdict.prune) {
+            (false, _) => Next::Drop,
+            (true, true) => Next::Prune,
+            (true, false) => Next::GoOn,
+        })
+    }
+
+    /// Notes what a person may want to know of a trial, as JSON by key.
+    pub fn note(&mut self, trial: &mut Trial, noted: Attributes) -> Result<()> {
+        let writes: Vec<Write> = attributes(trial.id, AttributeKind::User, &noted).collect();
+        trial.user.extend(noted);
+        self.storage.write(&writes).map(drop)
+    }
+
+    /// The end of a trial: complete with a value per objective, or pruned.
+    pub fn tell(&mut self, trial: &Trial, state: TrialState, values: &[f64]) -> Result<()> {
+        let end = Write::Finish {
+            trial: trial.id,
+            state,
+            values: values.to_vec(),
+        };
+        self.storage.write(&[end]).map(drop)
+    }
+
+    /// The end of a trial that came to nothing, and why.
+    pub fn fail(&mut self, id: i64, reason: &str) -> Result<()> {
+        let noted = Attributes::from([("fail_reason".to_string(), json(reason))]);
+        let mut writes: Vec<Write> = attributes(id, AttributeKind::System, &noted).collect();
+        writes.push(Write::Finish {
+            trial: id,
+            state: TrialState::Fail,
+            values: Vec::new(),
+        });
+        self.storage.write(&writes).map(drop)
+    }
+
+    /// Fails a trial that was broken off, and queues it again.
+    pub fn put_back(&mut self, trial: &Trial) -> Result<()> {
+        self.fail(trial.id, "interrupted")?;
+        self.storage.requeue(self.id, trial, None).map(drop)
+    }
+
+    /// Queues a trial with these values.
+    pub fn enqueue(&mut self, values: &BTreeMap<String, Scalar>) -> Result<()> {
+        self.storage
+            .enqueue(self.id, values, &Attributes::new())
+            .map(drop)
+    }
+
+    /// Says that these trials are at work, where it is time to.
+    pub fn beat(&mut self, trials: impl Iterator<Item = i64>) -> Result<()> {
+        if self
+            .last_beat
+            .is_some_and(|last| last.elapsed() < self.plan.heartbeat)
+        {
+            return Ok(());
+        }
+        self.last_beat = Some(Instant::now());
+        let ids: Vec<i64> = trials.collect();
+        self.storage.heartbeat(&ids)
+    }
+
+    /// The best finished trial of a study of one objective.
+    pub fn best(&mut self) -> Result<Option<Trial>> {
+        let direction = self.directions[0];
+        let trials = self.storage.trials(self.id)?;
+        let complete = trials.iter().filter(|t| t.state == TrialState::Complete);
+        let best = complete.reduce(|a, b| match direction.is_better(b.values[0], a.values[0]) {
+            true => b,
+            false => a,
+        });
+        Ok(best.cloned())
+    }
+}
+
+/// A text as JSON.
+pub fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn attributes(trial: i64, kind: AttributeKind, noted: &Attributes) -> impl Iterator<Item = Write> {
+    noted.iter().map(move |(key, json)| Write::Attribute {
+        trial,
+        kind,
+        key: key.clone(),
+        json: json.clone(),
+    })
+}

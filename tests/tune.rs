@@ -1,0 +1,459 @@
+//! `gpu-train tune` as a person uses it: what a study leaves, that a trial is what it is alone, that a
+//! study goes on, and what is refused.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::program::{command, events, gpu_train, refuse, succeed};
+use serde_json::Value;
+
+/// A small study whose trials differ in everything that a member may have of its own.
+const SEARCH: &str =
+    "tune synthetic:moons:600 --device cpu --epochs 4 --val-split 0.25 --seed 5 --quiet --json";
+
+fn words<'a>(parts: &[&'a str]) -> Vec<&'a str> {
+    parts.iter().flat_map(|p| p.split_whitespace()).collect()
+}
+
+/// The trials of `trials.json` by number.
+fn trials(dir: &Path, study: &str) -> BTreeMap<u64, Value> {
+    let text = fs::read_to_string(dir.join(study).join("trials.json")).expect("trials.json");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let list = all["trials"].as_array().expect("a list").clone();
+    let number = |t: &Value| t["number"].as_u64().expect("a number");
+    list.into_iter().map(|t| (number(&t), t)).collect()
+}
+
+/// Trains a trial's configuration alone; validation accuracy by epoch.
+fn alone(dir: &Path, trial: &Value, device: &str) -> Vec<f64> {
+    let config = trial["user_attrs"]["config"]
+        .as_str()
+        .expect("a configuration");
+    let name = format!("trial-{}", trial["number"]);
+    fs::write(dir.join("alone.toml"), config).expect("a file");
+    let args = [
+        "train",
+        "--config",
+        "alone.toml",
+        "--quiet",
+        "--out",
+        &name,
+        "--device",
+        device,
+    ];
+    succeed(dir, &args);
+    let log = fs::read_to_string(dir.join(&name).join("metrics.jsonl")).expect("a log");
+    let accuracy = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        line["val_accuracy"].as_f64().expect("an accuracy")
+    };
+    log.lines().map(accuracy).collect()
+}
+
+/// Every judged epoch of a trial is, to the bit, that of the same configuration trained alone.
+fn assert_alone(dir: &Path, trial: &Value, device: &str) {
+    let alone = alone(dir, trial, device);
+    let reported = trial["intermediate"].as_object().expect("by epoch");
+    assert!(!reported.is_empty());
+    for (epoch, value) in reported {
+        let epoch: usize = epoch.parse().expect("an epoch");
+        let value = value.as_f64().expect("a number");
+        assert_eq!(
+            value,
+            alone[epoch - 1],
+            "trial {}, epoch {epoch}",
+            trial["number"]
+        );
+    }
+}
+
+/// Every optimiser, with pruning and refilled places in the middle.
+const EVERYTHING: [&str; 8] = [
+    "--space",
+    "opt=sgd|momentum|nesterov|adagrad|rmsprop|adam|adamw",
+    "--space",
+    "lr=log:1e-4..1e-1",
+    "--space",
+    "dropout=0..0.5",
+    "--space",
+    "momentum=0.5..0.95 if opt=momentum|nesterov",
+];
+
+fn a_trial_is_what_it_is_alone(device: &str) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let mut args = words(&[
+        SEARCH,
+        "--trials 24 --population 8 --sampler random --batch 32 --pruner asha",
+        "--model linear:16,relu,dropout:0.1 --out study --ema 0.9",
+        "--space l2=0..0.01 --space weight-decay=log:1e-6..1e-2 --space clip-norm=0..1:0.5",
+        "--space schedule=constant|cosine --space label-smoothing=0..0.1",
+    ]);
+    args.extend(EVERYTHING);
+    let at = args.iter().position(|a| *a == "cpu").expect("a device");
+    args[at] = device;
+    let text = succeed(dir, &args);
+    let trials = trials(dir, "study");
+    assert_eq!(trials.len(), 24);
+    let state = |t: &&Value| t["state"].as_str().expect("a state").to_string();
+    let count = |of: &str| trials.values().filter(|t| state(t) == of).count();
+    assert!(count("PRUNED") >= 4, "{text}");
+    assert!(count("COMPLETE") >= 4, "{text}");
+    let mut optimizers: Vec<&str> = Vec::new();
+    for trial in trials.values().filter(|t| state(t) != "FAIL") {
+        optimizers.push(trial["params"]["opt"].as_str().expect("an optimiser"));
+        assert_alone(dir, trial, device);
+    }
+    optimizers.sort_unstable();
+    optimizers.dedup();
+    assert!(optimizers.len() >= 6, "{optimizers:?}");
+    let result = &events(&text, "result")[0];
+    assert!(result["mean_population"].as_f64().expect("a mean") >= 7.9);
+}
+
+#[test]
+fn a_trial_is_what_it_is_alone_on_the_cpu() {
+    a_trial_is_what_it_is_alone("cpu");
+}
+
+#[test]
+fn a_trial_is_what_it_is_alone_on_the_gpu() {
+    common::require_device();
+    a_trial_is_what_it_is_alone("gpu");
+}
+
+#[test]
+fn a_study_leaves_a_winner_that_can_be_used() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let text = succeed(dir, &words(&[SEARCH, "--trials 12 --out study"]));
+    let result = &events(&text, "result")[0];
+    let trials = trials(dir, "study");
+    let value = |t: &Value| {
+        t["values"]
+            .get(0)
+            .and_then(Value::as_f64)
+            .unwrap_or(f64::MIN)
+    };
+    let best = trials.values().map(value).fold(f64::MIN, f64::max);
+    assert_eq!(result["best_value"].as_f64(), Some(best));
+    let winner = &trials[&result["best_trial"].as_u64().expect("a number")];
+    assert_eq!(value(winner), best);
+    let reached = winner["intermediate"]
+        .as_object()
+        .expect("by epoch")
+        .values();
+    let reached = reached.filter_map(Value::as_f64).fold(f64::MIN, f64::max);
+    assert_eq!(best, reached, "the value is the best epoch's");
+
+    // The model is that epoch's, and its test the one that was told.
+    let text = succeed(dir, &["eval", "study", "--json"]);
+    let eval = &events(&text, "eval")[0];
+    assert_eq!(eval["accuracy"], result["test_accuracy"]);
+    assert_alone(dir, winner, "cpu");
+    let text = succeed(
+        dir,
+        &[
+            "train",
+            "--config",
+            "study/best.toml",
+            "--json",
+            "--quiet",
+            "--out",
+            "again",
+        ],
+    );
+    assert_eq!(events(&text, "epoch").len(), 4);
+
+    for file in [
+        "tune.html",
+        "tune.png",
+        "history.png",
+        "parallel.png",
+        "trials.csv",
+        "study.db",
+    ] {
+        let bytes =
+            fs::read(dir.join("study").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert!(!bytes.is_empty(), "{file}");
+    }
+    let csv = fs::read_to_string(dir.join("study/trials.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 13);
+    assert!(
+        csv.starts_with("number,state,val-accuracy,epochs,best_epoch,seconds,"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn a_resumed_study_is_the_uninterrupted_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let small = "--batch 32 --model linear:8,relu --space lr=log:1e-3..1e-1 --space dropout=0..0.3 \
+        --space opt=sgd|adam --population 4 --pruner none --model linear:8,relu,dropout:0.1";
+    let small = small.replacen("--model linear:8,relu ", "", 1);
+    for sampler in ["tpe", "random", "sobol", "evolution", "gp", "cmaes"] {
+        let sampler_words = format!("--sampler {sampler}");
+        let whole = format!("whole-{sampler}");
+        let parts = format!("parts-{sampler}");
+        succeed(
+            dir,
+            &words(&[SEARCH, &small, &sampler_words, "--trials 16 --out", &whole]),
+        );
+        let url = format!("sqlite:///{sampler}.db");
+        let storage = ["--storage", &url];
+        let half = words(&[
+            SEARCH,
+            &small,
+            &sampler_words,
+            "--trials 8 --out half",
+            storage[0],
+            storage[1],
+        ]);
+        succeed(dir, &half);
+        fs::remove_dir_all(dir.join("half")).unwrap();
+        let rest = words(&[
+            SEARCH,
+            &small,
+            &sampler_words,
+            "--trials 16 --out",
+            &parts,
+            storage[0],
+            storage[1],
+        ]);
+        succeed(dir, &rest);
+        let (a, b) = (trials(dir, &whole), trials(dir, &parts));
+        assert_eq!(a.len(), 16);
+        for (number, trial) in &a {
+            for key in ["params", "values", "intermediate", "state"] {
+                assert_eq!(
+                    trial[key], b[number][key],
+                    "{sampler}: trial {number}, {key}"
+                );
+            }
+        }
+        let points: std::collections::BTreeSet<String> =
+            a.values().map(|t| t["params"].to_string()).collect();
+        assert_eq!(points.len(), 16, "{sampler} repeats itself");
+    }
+}
+
+#[test]
+fn a_grid_is_walked_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let grid = "--sampler grid --space batch=16|32 --space opt=sgd|adam --space depth=1|2 --space width=8|16";
+    succeed(dir, &words(&[SEARCH, grid, "--trials 50 --out study"]));
+    let trials = trials(dir, "study");
+    assert_eq!(trials.len(), 16);
+    let points: std::collections::BTreeSet<String> =
+        trials.values().map(|t| t["params"].to_string()).collect();
+    assert_eq!(points.len(), 16);
+}
+
+#[test]
+fn a_trial_that_diverges_fails_and_the_search_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let wild = "--opt sgd --model linear:64,relu --batch 16 --sampler random --population 4 --out study --trials 12 --space lr=log:1e-2..1e8";
+    let text = succeed(dir, &words(&[SEARCH, wild]));
+    let result = &events(&text, "result")[0];
+    assert!(result["failed"].as_u64() > Some(0), "{result}");
+    assert!(result["complete"].as_u64() > Some(0), "{result}");
+    let failed = events(&text, "trial");
+    let failed = failed.iter().find(|t| t["state"] == "FAIL").expect("one");
+    assert!(
+        failed["reason"]
+            .as_str()
+            .expect("a reason")
+            .contains("diverged")
+    );
+    // Where all of them do, that is a failed check.
+    let args = words(&[
+        SEARCH,
+        "--opt sgd --trials 3 --space lr=1e28..1e30 --batch 16 --out none",
+    ]);
+    refuse(dir, &args, 1, &["none of 3 trials", "diverged"]);
+}
+
+#[test]
+fn several_metrics_have_a_front() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let two = "--metric val-accuracy --metric parameters --trials 20 --space width=log:4..64 --space lr=log:1e-3..1e-1 --out study";
+    let text = succeed(dir, &words(&[SEARCH, two]));
+    let front = events(&text, "result")[0]["front"]
+        .as_array()
+        .expect("a front")
+        .clone();
+    let trials = trials(dir, "study");
+    let values = |t: &Value| -> (f64, f64) {
+        let of = |ix: usize| t["values"][ix].as_f64().expect("a value");
+        (of(0), of(1))
+    };
+    assert!(!front.is_empty() && front.len() < 20);
+    let complete: Vec<&Value> = trials
+        .values()
+        .filter(|t| t["state"] == "COMPLETE")
+        .collect();
+    for (number, trial) in &trials {
+        let (accuracy, size) = values(trial);
+        let beaten = complete.iter().any(|other| {
+            let (a, s) = values(other);
+            a >= accuracy && s <= size && (a > accuracy || s < size)
+        });
+        let on_front = front.iter().any(|n| n.as_u64() == Some(*number));
+        assert_eq!(on_front, !beaten, "trial {number}");
+    }
+    assert!(dir.join("study/pareto.png").is_file());
+}
+
+#[test]
+fn folds_are_judged_by_their_mean() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let folded = "tune synthetic:moons:601 --device cpu --epochs 2 --json --quiet --trials 4 --folds 4 \
+        --space lr=log:1e-3..1e-1 --batch 32 --pruner none --out study";
+    let text = succeed(dir, &words(&[folded]));
+    let trials = trials(dir, "study");
+    let trial = &trials[&0];
+    let config = trial["user_attrs"]["config"]
+        .as_str()
+        .expect("a configuration");
+    fs::write(dir.join("alone.toml"), config).unwrap();
+    succeed(
+        dir,
+        &[
+            "train",
+            "--config",
+            "alone.toml",
+            "--quiet",
+            "--out",
+            "alone",
+        ],
+    );
+    let log = fs::read_to_string(dir.join("alone/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 8);
+    for epoch in [1, 2] {
+        let of = lines.iter().filter(|l| l["epoch"] == epoch);
+        let all: Vec<f64> = of.map(|l| l["val_accuracy"].as_f64().unwrap()).collect();
+        let mean = all.iter().sum::<f64>() / 4.0;
+        assert_eq!(
+            trial["intermediate"][epoch.to_string()].as_f64(),
+            Some(mean)
+        );
+    }
+    // The winner is trained on all of them.
+    assert!(
+        events(&text, "result")[0]["test_accuracy"]
+            .as_f64()
+            .is_some()
+    );
+    assert!(dir.join("study/model.safetensors").is_file());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let tune = "tune synthetic:moons:200 --device cpu --quiet --epochs 1";
+    for (args, said) in [
+        ("--space lr=1..0", &["lower bound", "^"][..]),
+        ("--space lr=log:0..1", &["log scale"]),
+        ("--space lrr=0..1", &["did you mean lr"]),
+        (
+            "--space momentum=0..0.9 --space dropout=0..x",
+            &["no number"],
+        ),
+        ("--lr 0.1 --space lr=0.1..1", &["given and searched"]),
+        ("--sampler tpee", &["did you mean tpe"]),
+        ("--pruner medan", &["did you mean median"]),
+        ("--metric accuracy", &["no such metric"]),
+        ("--trials 0", &["nothing would be searched"]),
+        ("--storage mysql://x/y", &["not supported"]),
+        (
+            "--storage sqlite:////nowhere/at/all.db",
+            &["/nowhere/at/all.db"],
+        ),
+        ("--sampler grid --space lr=0.1..1", &["step"]),
+        ("--time 5s", &["--timeout"]),
+        ("--enqueue lr=5", &["none of"]),
+        ("--folds 1", &["2"]),
+    ] {
+        let args = words(&[tune, args]);
+        let output = gpu_train(dir, &args);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        for word in said {
+            assert!(text.contains(word), "{args:?} does not say {word}: {text}");
+        }
+        assert!(text.lines().count() <= 3, "{text}");
+    }
+    assert!(
+        !dir.join("runs").exists(),
+        "a refused study leaves no folder"
+    );
+    // A space that contradicts what the study holds.
+    let study = "--storage sqlite:///s.db --trials 4 --batch 32";
+    succeed(dir, &words(&[tune, study, "--space lr=log:1e-3..1e-1"]));
+    let other = words(&[tune, study, "--space lr=1e-3..1e-1"]);
+    refuse(dir, &other, 2, &["lr", "another --study"]);
+    let way = words(&[tune, study, "--metric val-loss --space lr=log:1e-3..1e-1"]);
+    refuse(dir, &way, 2, &["minimize", "--direction"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_study_queues_its_trials_again() {
+    use std::process::Stdio;
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let long = "tune synthetic:moons:4000 --device cpu --epochs 60 --quiet --json --trials 8 --storage sqlite:///s.db \
+        --batch 8 --model linear:64,relu --space lr=log:1e-3..1e-1 --pruner none --out study";
+    let mut child = command(dir)
+        .args(words(&[long]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // Some epochs in.
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let epoch = lines.find(|line| line.as_ref().is_ok_and(|l| l.contains("trial_epoch")));
+    assert!(epoch.is_some());
+    let kill = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
+    assert!(kill.expect("a shell").success());
+    std::thread::spawn(move || lines.for_each(drop));
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(130));
+    let state = |t: &Value| t["state"].as_str().unwrap_or_default().to_string();
+    let states: Vec<String> = trials(dir, "study").values().map(state).collect();
+    let waiting = states.iter().filter(|s| *s == "WAITING").count();
+    assert!(
+        waiting > 0 && !states.contains(&"RUNNING".to_string()),
+        "{states:?}"
+    );
+    let failed = states.iter().filter(|s| *s == "FAIL").count();
+    assert_eq!(failed, waiting, "{states:?}");
+    // Those that were queued again are trained first, with the same values.
+    let before = trials(dir, "study");
+    let rest = long
+        .replace("--epochs 60", "--epochs 1")
+        .replace("--out study", "--out rest");
+    let rest = rest.replace("--trials 8", &format!("--trials {}", 8 + waiting));
+    succeed(dir, &words(&[&rest]));
+    let after = trials(dir, "rest");
+    for (number, trial) in before.iter().filter(|(_, t)| t["state"] == "WAITING") {
+        assert_eq!(after[number]["state"], "COMPLETE");
+        assert_eq!(after[number]["params"], trial["params"]);
+    }
+}
