@@ -15,6 +15,8 @@ pub enum Purpose {
     Limit = 0x8000_0004,
     /// Where a trial of a study looks, by the trial's number.
     Sampler = 0x8000_0005,
+    /// What population-based training tries next, by trial and epoch.
+    Explore = 0x8000_0007,
     /// Which fold a sample is in.
     Folds = 0x8000_0006,
     /// Computed data sets, by their number.

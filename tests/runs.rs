@@ -266,6 +266,7 @@ fn help_names_every_option() {
         "target-scale",
     ];
     let of_training = [
+        "folds",
         "model",
         "loss",
         "huber-delta",
@@ -310,6 +311,7 @@ fn help_names_every_option() {
         "no-deterministic",
     ];
     let of_a_run = [
+        "members",
         "resume",
         "compare",
         "no-compare",
@@ -329,17 +331,38 @@ fn help_names_every_option() {
         &["from", "to", "steps", "plot", "json"],
     ]
     .concat();
+    let of_a_search = [
+        "trials",
+        "space",
+        "sampler",
+        "pruner",
+        "metric",
+        "direction",
+        "population",
+        "enqueue",
+        "timeout",
+        "storage",
+        "study",
+        "heartbeat",
+        "refit",
+        "config",
+        "out",
+        "json",
+        "quiet",
+    ];
+    let searches = [&of_data[..], &of_training, &of_a_search].concat();
     let looks = [&of_data[..], &["sheet", "no-sheet", "json"]].concat();
     for (command, wanted) in [
         ("train", trains.clone()),
         ("run", trains),
         ("lr-find", finds),
+        ("tune", searches),
         ("data", looks),
         ("recipes", vec!["json"]),
         ("runs", vec!["sort", "reverse", "json"]),
         ("compare", vec!["out", "json"]),
-        ("eval", vec!["train-part", "device", "json"]),
-        ("predict", vec!["out", "device", "json"]),
+        ("eval", vec!["train-part", "ensemble", "device", "json"]),
+        ("predict", vec!["ensemble", "out", "device", "json"]),
     ] {
         assert!(
             general.contains(&format!("  {command} ")),

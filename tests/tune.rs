@@ -360,6 +360,46 @@ fn folds_are_judged_by_their_mean() {
 }
 
 #[test]
+fn a_population_evolves() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let search = SEARCH.replace("--epochs 4", "--epochs 10");
+    let evolving = "--pruner pbt --trials 10 --batch 32 --out study --model linear:16,relu \
+        --space lr=log:1e-6..1e-1 --space opt=sgd|adam";
+    succeed(dir, &words(&[&search, evolving]));
+    let trials = trials(dir, "study");
+    let changed: Vec<&Value> = trials
+        .values()
+        .filter(|t| t["user_attrs"]["pbt"].is_array())
+        .collect();
+    assert!(changed.len() >= 2, "{}", changed.len());
+    for trial in changed {
+        assert_eq!(trial["state"], "COMPLETE");
+        let changes = trial["user_attrs"]["pbt"].as_array().expect("a list");
+        for change in changes {
+            let of = |value: &Value| value.as_f64().expect("a number");
+            let from = &trials[&change["from"].as_u64().expect("a number")];
+            let epoch = change["epoch"].as_u64().expect("an epoch").to_string();
+            // It went on from one that was better at that time.
+            let (theirs, mine) = (
+                &from["intermediate"][&epoch],
+                &trial["intermediate"][&epoch],
+            );
+            assert!(of(theirs) >= of(mine));
+        }
+        // What it has in the end is what it was changed to last.
+        let last = &changes[changes.len() - 1]["params"];
+        let config = trial["user_attrs"]["config"]
+            .as_str()
+            .expect("a configuration");
+        assert!(
+            config.contains(&format!("lr = {}", last["lr"])),
+            "{config} {last}"
+        );
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

@@ -201,6 +201,7 @@ fn refuse_idle(options: &TrainOptions) -> Result<()> {
     }
     let idle = [
         ("epochs", options.epochs.is_some()),
+        ("folds", options.folds.is_some()),
         ("early-stop", options.early_stop.is_some()),
         ("min-delta", options.min_delta.is_some()),
         ("until-converged", options.until_converged.is_some()),

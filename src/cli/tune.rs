@@ -41,6 +41,12 @@ use objective::Objective;
 use population::Trainer;
 use winner::Winner;
 
+/// The name of population-based training.
+const PBT: &str = "pbt";
+
+/// Trials of a population that evolves, where nothing is said.
+const EVOLVING_POPULATION: usize = 16;
+
 /// Trials that train together at most, where the sampler wants no feedback in between.
 const LARGEST_POPULATION: usize = 64;
 
@@ -58,7 +64,7 @@ pub struct Args {
     /// random, grid, sobol, tpe, gp, cmaes, evolution or nsga2 [default: tpe; nsga2 for several metrics]
     #[arg(long, value_name = "NAME", help_heading = "Search")]
     sampler: Option<String>,
-    /// none, median, asha or hyperband: which trials are not trained to their end [default: median; none for several metrics]
+    /// none, median, asha or hyperband: which trials are not trained to their end; or pbt, population-based training: the worst fifth of a population goes on from the best, its values changed a little, and what comes of it is no trial's own [default: median; none for several metrics]
     #[arg(long, value_name = "NAME", help_heading = "Search")]
     pruner: Option<String>,
     /// val-accuracy, val-loss, val-mse, val-r2, train-accuracy or train-loss, the best epoch's; a second one, such as parameters or ms (a training step's share of its population's time), makes it a search for the Pareto front [default: val-accuracy; val-loss for regression]
@@ -109,6 +115,14 @@ pub struct Args {
     /// Print the result alone; with --json the events alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
+}
+
+impl Args {
+    fn evolves(&self) -> bool {
+        self.pruner
+            .as_deref()
+            .is_some_and(|name| name.eq_ignore_ascii_case(PBT))
+    }
 }
 
 /// Options of a run that a search has no use for.
@@ -254,6 +268,7 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         stop: &stop,
         trials: args.trials,
         winner,
+        pbt: args.evolves().then(|| given.seed.unwrap_or(0)),
         sizes: Vec::new(),
     };
     let searched = search(&mut trainer, &args, timeout, started);
@@ -330,9 +345,9 @@ fn open_study(
         "none"
     };
     let name = args.pruner.as_deref().unwrap_or(usual).to_lowercase();
-    let known = || std::iter::once("none").chain(pruner::NAMES);
+    let known = || ["none", PBT].into_iter().chain(pruner::NAMES);
     let pruner = match name.as_str() {
-        "none" => None,
+        "none" | PBT => None,
         name => Some(pruner::named(name, max_step).ok_or_else(|| {
             Error::Usage(format!(
                 "--pruner {name}: no such pruner{}",
@@ -340,7 +355,7 @@ fn open_study(
             ))
         })?),
     };
-    if pruner.is_some() && !objective.is_single() {
+    if name != "none" && !objective.is_single() {
         return Err(Error::Usage(format!(
             "--pruner {name}: a trial of several metrics is not pruned; take none"
         )));
@@ -428,7 +443,10 @@ fn describe(
         0 => String::new(),
         n => format!(" ({n} of them are there already)"),
     };
-    let pruner = study.pruner().map_or("none", |p| p.name());
+    let pruner = match args.evolves() {
+        true => PBT,
+        false => study.pruner().map_or("none", |p| p.name()),
+    };
     ui.say(&format!(
         "study {}: {} trials{has} on {judged}; sampler {}, pruner {pruner}",
         study.name(),
@@ -458,9 +476,10 @@ fn search(
     started: Instant,
 ) -> Result<String> {
     let model_based = trainer.study.sampler().is_model_based();
-    let usual = match model_based {
-        true => (args.trials / 8).max(4),
-        false => LARGEST_POPULATION,
+    let usual = match (args.evolves(), model_based) {
+        (true, _) => EVOLVING_POPULATION,
+        (false, true) => (args.trials / 8).max(4),
+        (false, false) => LARGEST_POPULATION,
     };
     let wanted = args.population.unwrap_or(usual);
     loop {
@@ -480,7 +499,8 @@ fn search(
         if let Some(timeout) = timeout.filter(|t| started.elapsed() >= *t) {
             return Ok(format!("the {} s of --timeout are over", timeout.as_secs()));
         }
-        let grouped = match model_based || args.population.is_some() {
+        let together = model_based || args.population.is_some() || args.evolves();
+        let grouped = match together {
             true => asked_together(trainer, wanted.min(left))?,
             false => asked_ahead(trainer, left)?,
         };

@@ -10,6 +10,7 @@ pub mod distribution;
 pub mod importance;
 pub mod notation;
 pub mod pareto;
+pub mod pbt;
 pub mod pruner;
 pub mod sampler;
 pub mod settings;

@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(read, space(same).unwrap());
         for (text, what) in [
             ("lr = {low = 1}", "high is missing"),
-            ("lr = {lo = 1}", "did you mean low"),
+            ("lr = {hihg = 1}", "did you mean high"),
             ("lr = true", "neither a range"),
         ] {
             let error = table(&toml::from_str(text).unwrap())

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the release binary and the committed references with PyTorch, scikit-learn and
-# TensorBoard. Arguments go to pytest. GPU_TRAIN names another binary.
+# Compares the release binary and the committed references with PyTorch, scikit-learn,
+# TensorBoard and Optuna. Arguments go to pytest. GPU_TRAIN names another binary.
 set -euo pipefail
 cd "$(dirname "$0")"
 python="$(./environment.sh interop ../reference/requirements.txt)"

@@ -22,9 +22,9 @@ use crate::train::stopping::Reason;
 use crate::train::{
     self, Config, EpochRecord, Job, MemberState, Observer, Snapshot, State, StepRecord,
 };
-use crate::tune::settings;
 use crate::tune::study::{Next, Study, json};
 use crate::tune::trial::{Attributes, Point, Trial, TrialState};
+use crate::tune::{pbt, settings};
 use crate::{Error, Result};
 
 /// All that the populations of a study share.
@@ -43,6 +43,8 @@ pub struct Trainer<'a> {
     /// Trials that the study is to have.
     pub trials: usize,
     pub winner: Option<Winner>,
+    /// The worst of a population go on from the best: its seed.
+    pub pbt: Option<u64>,
     /// Trials of each population.
     pub sizes: Vec<usize>,
 }
@@ -50,6 +52,10 @@ pub struct Trainer<'a> {
 /// A trial in its place.
 struct Seat {
     trial: Trial,
+    /// Its values; those of the trial, until population-based training changes them.
+    point: Point,
+    /// What it changed, as JSON.
+    changes: Vec<String>,
     config: Config,
     /// What the rules remember of each fold's member, and the last epoch of each.
     members: Vec<MemberState>,
@@ -91,15 +97,20 @@ impl Trainer<'_> {
     /// # Errors
     /// [`Error::Usage`] where its values make no sense together.
     pub fn config_of(&self, trial: &Trial) -> Result<Config> {
-        let table = settings::table(self.study.space(), &trial.params, self.given)?;
+        self.config_at(&trial.params, trial.number)
+    }
+
+    /// The configuration of trial `number` at these values.
+    fn config_at(&self, point: &Point, number: u32) -> Result<Config> {
+        let table = settings::table(self.study.space(), point, self.given)?;
         let options: TrainOptions = table
             .try_into()
             .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
         let mut merged = options.over(self.given);
         // Every trial draws its own weights and orders, unless the seed itself is searched.
-        if !trial.params.contains_key("seed") {
+        if !point.contains_key("seed") {
             let seed = self.given.seed.unwrap_or(0);
-            merged.seed = Some(seed + u64::from(trial.number));
+            merged.seed = Some(seed + u64::from(number));
         }
         let facts = facts(&self.loaded, self.source, self.folds);
         merged.resolve(&TrainOptions::default(), &facts)
@@ -156,6 +167,8 @@ impl Trainer<'_> {
         let lanes = self.folds.len().max(1);
         let member = config.member_state()?;
         Ok(Some(Seat {
+            point: trial.params.clone(),
+            changes: Vec::new(),
             trial,
             config,
             members: vec![member; lanes],
@@ -213,6 +226,9 @@ impl Trainer<'_> {
             let (records, diverged) = self.epoch(&mut running, seats)?;
             let seconds = began.elapsed().as_secs_f64();
             self.judge(&mut running, seats, &records, seconds)?;
+            if let Some(seed) = self.pbt.filter(|_| !diverged) {
+                self.evolve(&mut running, seats, seed)?;
+            }
             if diverged {
                 // Steps may still be under way in this executor.
                 return Ok((running.state.epoch, None));
@@ -413,18 +429,81 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Lets the worst trials go on from the best, where it is time to.
+    fn evolve(
+        &mut self,
+        running: &mut Running,
+        seats: &mut [Option<Seat>],
+        seed: u64,
+    ) -> Result<()> {
+        let epoch = running.state.epoch - 1;
+        if !epoch.is_multiple_of(pbt::interval(running.setup.config.epochs)) {
+            return Ok(());
+        }
+        let taken: Vec<usize> = (0..seats.len()).filter(|&ix| seats[ix].is_some()).collect();
+        let last = |ix: &usize| {
+            let seat = seats[*ix].as_ref();
+            let values = seat.map(|seat| seat.trial.intermediate.values());
+            values
+                .and_then(|mut v| v.next_back())
+                .copied()
+                .unwrap_or(f64::NAN)
+        };
+        let values: Vec<f64> = taken.iter().map(last).collect();
+        let number = |ix: usize| seats[ix].as_ref().map_or(0, |seat| seat.trial.number);
+        let (_, direction) = self.objective.first();
+        let pairs = pbt::exploit(&values, direction, |ix| {
+            pbt::stream(seed, number(taken[ix]), epoch)
+        });
+        for (loser, winner) in pairs {
+            let (loser, winner) = (taken[loser], taken[winner]);
+            let Some(from) = seats[winner].as_ref() else {
+                continue;
+            };
+            let (from_point, from_number) = (from.point.clone(), from.trial.number);
+            let Some(seat) = seats[loser].as_mut() else {
+                continue;
+            };
+            let mut draws = pbt::stream(seed, seat.trial.number, epoch | 1 << 31);
+            let space = self.study.space();
+            let point = pbt::explore(space, &from_point, &mut draws, settings::is_of_a_member);
+            // Values that make no sense together are left alone.
+            let Ok(mut config) = self.config_at(&point, seat.trial.number) else {
+                continue;
+            };
+            config.device = seat.config.device.clone();
+            let values: Vec<String> = point
+                .iter()
+                .filter_map(|(name, value)| {
+                    let external = space.get(name)?.distribution.external(*value);
+                    Some(format!("{}: {}", json(name), external.to_json()))
+                })
+                .collect();
+            seat.changes.push(format!(
+                "{{\"epoch\": {epoch}, \"from\": {from_number}, \"params\": {{{}}}}}",
+                values.join(", ")
+            ));
+            (seat.point, seat.config) = (point, config);
+            running.inherit(loser, winner, &seat.config)?;
+        }
+        Ok(())
+    }
+
     /// Writes into the study what a trial was.
     fn note(&mut self, running: &Running, seat: &mut Seat) -> Result<()> {
         let config = toml::to_string(&seat.config)
             .map_err(|e| Error::Data(format!("cannot write a trial's configuration: {e}")))?;
         let best = seat.best.as_ref().map_or(0, |best| best.epoch);
         let parameters = running.setup.plan.n_parameters();
-        let noted = Attributes::from([
+        let mut noted = Attributes::from([
             ("config".to_string(), json(&config)),
             ("best_epoch".to_string(), best.to_string()),
             ("parameters".to_string(), parameters.to_string()),
             ("device".to_string(), json(&seat.config.device)),
         ]);
+        if !seat.changes.is_empty() {
+            noted.insert("pbt".to_string(), format!("[{}]", seat.changes.join(", ")));
+        }
         self.study.note(&mut seat.trial, noted)
     }
 
@@ -481,6 +560,25 @@ impl Running<'_> {
             began: self.state.epoch - 1,
             ..seat.members[0].clone()
         };
+        Ok(())
+    }
+
+    /// Lets the members of one place go on from the weights and moments of another's, by the rules of
+    /// `config`.
+    fn inherit(&mut self, to: usize, from: usize, config: &Config) -> Result<()> {
+        let plan = self.setup.plan.clone();
+        let arenas = [Some(plan.parameters), plan.averages, Some(plan.state)];
+        for id in arenas.into_iter().flatten() {
+            let all = self.exec.download(id)?;
+            let len = all.len() / plan.members * self.lanes;
+            self.exec.upload(id, to * len, &all[from * len..][..len])?;
+        }
+        for fold in 0..self.lanes {
+            let (to, from) = (to * self.lanes + fold, from * self.lanes + fold);
+            self.hyper[to] = config.hyper(&plan.dropout);
+            self.schedules[to] = config.planned(self.feed.parts(to).train.len())?;
+            self.state.members[to].plateau = self.state.members[from].plateau;
+        }
         Ok(())
     }
 
