@@ -528,7 +528,8 @@ fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Vec<Vec<Trial>>>
     let structure = Trainer::structure_of(&first);
     let mut group = vec![first];
     let most = fitting(trainer, &group, most)?;
-    while group.len() < most {
+    // Others may work on the study, too.
+    while group.len() < most && trainer.study.begun()? < trainer.trials {
         let Some(trial) = trainer.study.ask(&structure)? else {
             break;
         };

@@ -62,8 +62,9 @@ def test_two_workers_of_each_share_a_study(kind, new_url, tmp_path):  # noqa: F8
     finish(ours + theirs)
     trials = optuna.load_study(study_name="shared", storage=storage_of(url)).get_trials()
     assert [t.number for t in trials] == list(range(len(trials)))
-    # Workers that ask at the same moment may begin a population more than was wanted.
-    assert TRIALS <= len(trials) <= TRIALS + 16
+    # Those in Python come on top where ours are done first; two that ask at the same moment may both
+    # begin the last one.
+    assert TRIALS <= len(trials) <= TRIALS + 16 + 2
     assert all(t.state.is_finished() for t in trials)
     python = [t for t in trials if t.user_attrs.get("by") == "python"]
     assert len(python) == 16
@@ -90,7 +91,8 @@ def test_what_a_killed_worker_had_is_tried_again(kind, new_url, tmp_path):  # no
     study = optuna.load_study(study_name="shared", storage=storage_of(url))
     lost = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
     assert lost
-    time.sleep(2.5)
+    # SQLite counts whole seconds.
+    time.sleep(4)
     wanted = 8 + len(lost)
     finish([worker(url, tmp_path / "next", "--trials", wanted, "--epochs", 1, "--pruner", "none")])
     trials = study.get_trials()
