@@ -360,6 +360,25 @@ fn folds_are_judged_by_their_mean() {
 }
 
 #[test]
+fn a_structure_under_a_members_condition_is_kept_apart() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let spaces = "--space opt=adam|sgd --space lr=log:1e-3..1e-1 --out study --trials 12 --population 2 --sampler random";
+    let mut args = words(&[SEARCH, spaces]);
+    args.extend(["--space", "batch=16|64 if opt=adam"]);
+    succeed(dir, &args);
+    let trials = trials(dir, "study");
+    let optimizers: std::collections::BTreeSet<String> = trials
+        .values()
+        .map(|t| t["params"]["opt"].to_string())
+        .collect();
+    assert_eq!(optimizers.len(), 2);
+    for trial in trials.values() {
+        assert_alone(dir, trial, "cpu");
+    }
+}
+
+#[test]
 fn a_population_evolves() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
@@ -387,15 +406,14 @@ fn a_population_evolves() {
             );
             assert!(of(theirs) >= of(mine));
         }
-        // What it has in the end is what it was changed to last.
-        let last = &changes[changes.len() - 1]["params"];
+        // Its configuration is what it had at its best epoch.
         let config = trial["user_attrs"]["config"]
             .as_str()
             .expect("a configuration");
-        assert!(
-            config.contains(&format!("lr = {}", last["lr"])),
-            "{config} {last}"
-        );
+        let rates = changes.iter().map(|change| &change["params"]["lr"]);
+        let had = rates.chain([&trial["params"]["lr"]]);
+        let mut had = had.map(|lr| format!("lr = {}\n", lr));
+        assert!(had.any(|lr| config.contains(&lr)), "{config} {changes:?}");
     }
 }
 
@@ -426,6 +444,11 @@ fn what_is_wrong_is_said() {
         ("--time 5s", &["--timeout"]),
         ("--enqueue lr=5", &["none of"]),
         ("--folds 1", &["2"]),
+        ("--val-split 0", &["--val-split 0 leaves none"]),
+        (
+            "--refit --schedule plateau",
+            &["plateau looks at a validation part"],
+        ),
     ] {
         let args = words(&[tune, args]);
         let output = gpu_train(dir, &args);
@@ -452,13 +475,22 @@ fn what_is_wrong_is_said() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_study_queues_its_trials_again() {
+    // The one asks for a few trials at a time, the other for all of them ahead.
+    interrupt("tpe");
+    interrupt("random");
+}
+
+#[cfg(unix)]
+fn interrupt(sampler: &str) {
     use std::process::Stdio;
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    let long = "tune synthetic:moons:4000 --device cpu --epochs 60 --quiet --json --trials 8 --storage sqlite:///s.db \
-        --batch 8 --model linear:64,relu --space lr=log:1e-3..1e-1 --pruner none --out study";
+    let long = format!(
+        "tune synthetic:moons:4000 --device cpu --epochs 60 --quiet --json --trials 8 --sampler {sampler} \
+        --storage sqlite:///s.db --batch 8 --space width=8|16|32|64 --space lr=log:1e-3..1e-1 --pruner none --out study"
+    );
     let mut child = command(dir)
-        .args(words(&[long]))
+        .args(words(&[&long]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -489,9 +521,13 @@ fn an_interrupted_study_queues_its_trials_again() {
     let rest = long
         .replace("--epochs 60", "--epochs 1")
         .replace("--out study", "--out rest");
-    let rest = rest.replace("--trials 8", &format!("--trials {}", 8 + waiting));
     succeed(dir, &words(&[&rest]));
     let after = trials(dir, "rest");
+    assert_eq!(
+        after.len(),
+        8 + failed,
+        "those that were broken off do not count"
+    );
     for (number, trial) in before.iter().filter(|(_, t)| t["state"] == "WAITING") {
         assert_eq!(after[number]["state"], "COMPLETE");
         assert_eq!(after[number]["params"], trial["params"]);

@@ -213,6 +213,7 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         None => Some(i64::from(usual.epochs)),
         Some(_) => None,
     };
+    check_parts(&objective, &loaded, &given, &space, args.refit)?;
     let device = given.device.clone().unwrap_or_else(|| "auto".to_string());
     let machine = Machine::open(&device)?;
     let folder = reserve(args.out.as_deref(), &format!("tune-{}", loaded.data.name))?;
@@ -230,10 +231,6 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         let queued = values.and_then(|values| queue(&mut study, &values));
         queued.inspect_err(|_| abandon(&folder))?;
     }
-    let winner = match objective.is_single() {
-        true => Winner::stored(&mut study)?,
-        false => None,
-    };
     let begun = study.begun()?;
     let board = Board::new(ui, &objective, &space, args.trials, begun, usual.epochs);
     describe(&ui, &study, &loaded, &args, given.folds, begun);
@@ -242,7 +239,10 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         "study": study.name(),
         "folder": folder.path.display().to_string(),
         "sampler": study.sampler().name(),
-        "pruner": study.pruner().map(|p| p.name()),
+        "pruner": match args.evolves() {
+            true => Some(PBT),
+            false => study.pruner().map(|p| p.name()),
+        },
         "trials": args.trials,
         "begun": begun,
         "epochs": usual.epochs,
@@ -267,13 +267,23 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         board,
         stop: &stop,
         trials: args.trials,
-        winner,
+        winner: None,
         pbt: args.evolves().then(|| given.seed.unwrap_or(0)),
         sizes: Vec::new(),
+        under_way: Vec::new(),
+        deadline: timeout.map(|timeout| started + timeout),
     };
-    let searched = search(&mut trainer, &args, timeout, started);
+    if objective.is_single() {
+        trainer.winner = Winner::stored(&mut trainer)?;
+    }
+    let searched = search(&mut trainer, &args);
+    if searched.is_err() || !trainer.under_way.is_empty() {
+        // What went wrong is told; that this did not help either is not.
+        let _ = trainer.put_back();
+    }
     trainer.board.close();
     let ending = Ending {
+        device: &device,
         args_storage: args.storage.as_deref(),
         refit: args.refit,
         folder: &folder.path,
@@ -298,6 +308,36 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
             Err(e)
         }
     }
+}
+
+/// Refuses what cannot be judged, or not be trained anew.
+fn check_parts(
+    objective: &Objective,
+    loaded: &Loaded,
+    given: &TrainOptions,
+    space: &Space,
+    refit: bool,
+) -> Result<()> {
+    let validates = objective
+        .measures
+        .iter()
+        .any(|m| m.name().starts_with("val-"));
+    if validates && given.folds.is_none() && loaded.data.parts.val.is_empty() {
+        return Err(Error::Usage(
+            "trials are judged by a validation part, and --val-split 0 leaves none: leave it out, or take --folds 5"
+                .to_string(),
+        ));
+    }
+    let schedules = space.get("schedule").map(|p| p.distribution.to_string());
+    let plateau = |text: Option<&str>| text.is_some_and(|text| text.contains("plateau"));
+    let looks = plateau(given.schedule.as_deref()) || plateau(schedules.as_deref());
+    if looks && (refit || given.folds.is_some()) {
+        return Err(Error::Usage(format!(
+            "{}: the schedule plateau looks at a validation part, and the best trial is then trained on all samples, without one",
+            if refit { "--refit" } else { "--folds" }
+        )));
+    }
+    Ok(())
 }
 
 /// Takes the folder of a study away in which nothing was tried.
@@ -337,6 +377,13 @@ fn open_study(
     })?;
     let max_step = match space.get("epochs").map(|p| &p.distribution) {
         Some(Distribution::Int { high, .. }) => *high,
+        Some(Distribution::Categorical { choices }) => {
+            let whole = choices.iter().map(|choice| match choice {
+                Scalar::Int(n) => *n,
+                _ => 0,
+            });
+            whole.max().unwrap_or(0)
+        }
         _ => i64::from(epochs),
     };
     let usual = if objective.is_single() {
@@ -469,12 +516,7 @@ fn describe(
 }
 
 /// Trains populations until the trials are through; why it ended.
-fn search(
-    trainer: &mut Trainer,
-    args: &Args,
-    timeout: Option<Duration>,
-    started: Instant,
-) -> Result<String> {
+fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
     let model_based = trainer.study.sampler().is_model_based();
     let usual = match (args.evolves(), model_based) {
         (true, _) => EVOLVING_POPULATION,
@@ -496,13 +538,20 @@ fn search(
         if left == 0 {
             return Ok(format!("all {} trials are done", args.trials));
         }
-        if let Some(timeout) = timeout.filter(|t| started.elapsed() >= *t) {
-            return Ok(format!("the {} s of --timeout are over", timeout.as_secs()));
+        let late = || {
+            format!(
+                "the {} of --timeout are over",
+                args.timeout.as_deref().unwrap_or("0s")
+            )
+        };
+        if trainer.is_late() {
+            return Ok(late());
         }
         let together = model_based || args.population.is_some() || args.evolves();
-        let grouped = match together {
-            true => asked_together(trainer, wanted.min(left))?,
-            false => asked_ahead(trainer, left)?,
+        let grouped = match (trainer.study.has_waiting()?, together) {
+            (true, _) => grouped(trainer, wanted.min(left), true)?,
+            (false, true) => asked_together(trainer, wanted.min(left))?,
+            (false, false) => grouped(trainer, LARGEST_POPULATION.min(left), false)?,
         };
         if grouped.is_empty() {
             return Ok("every point of the space has been tried".to_string());
@@ -510,7 +559,10 @@ fn search(
         for group in grouped {
             let mut group = group;
             while !group.is_empty() {
-                let fits = fitting(trainer, &group, wanted)?;
+                if trainer.is_late() {
+                    return Ok(late());
+                }
+                let fits = fitting(trainer, &group, wanted.min(group.len()))?;
                 let rest = group.split_off(fits.min(group.len()));
                 trainer.train(group)?;
                 group = rest;
@@ -521,33 +573,35 @@ fn search(
 
 /// One trial, and then others of its structure, with those before them under way.
 fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Vec<Vec<Trial>>> {
-    let Some(first) = trainer.study.ask(&Point::new())? else {
+    let Some(first) = trainer.ask(&Point::new())? else {
         return Ok(Vec::new());
     };
-    trainer.board.begun(&first);
-    let structure = Trainer::structure_of(&first);
+    let structure = trainer.structure_of(&first);
     let mut group = vec![first];
     let most = fitting(trainer, &group, most)?;
     // Others may work on the study, too.
     while group.len() < most && trainer.study.begun()? < trainer.trials {
-        let Some(trial) = trainer.study.ask(&structure)? else {
+        let Some(trial) = trainer.ask(&structure)? else {
             break;
         };
-        trainer.board.begun(&trial);
         group.push(trial);
     }
     Ok(vec![group])
 }
 
-/// All trials that are left, those of one structure together: the sampler needs no answer in between.
-fn asked_ahead(trainer: &mut Trainer, left: usize) -> Result<Vec<Vec<Trial>>> {
+/// The next trials, those of one structure together: the queued ones alone, or as the sampler has them,
+/// which needs no answer in between.
+fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Vec<Vec<Trial>>> {
     let mut groups: Vec<(Point, Vec<Trial>)> = Vec::new();
-    for _ in 0..left {
-        let Some(trial) = trainer.study.ask(&Point::new())? else {
+    for _ in 0..most {
+        let others_did = trainer.study.begun()? >= trainer.trials;
+        if others_did || (queued && !trainer.study.has_waiting()?) {
+            break;
+        }
+        let Some(trial) = trainer.ask(&Point::new())? else {
             break;
         };
-        trainer.board.begun(&trial);
-        let structure = Trainer::structure_of(&trial);
+        let structure = trainer.structure_of(&trial);
         match groups.iter_mut().find(|(of, _)| *of == structure) {
             Some((_, group)) => group.push(trial),
             None => groups.push((structure, vec![trial])),

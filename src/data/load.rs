@@ -239,7 +239,7 @@ pub fn prepare(
             count(data.parts.val.len()),
             match options.val_split {
                 Some(_) => "",
-                None => ", as early stopping, plateau and target accuracy need one",
+                None => ", as early stopping, plateau, target accuracy, populations and searches need one",
             }
         ));
     }

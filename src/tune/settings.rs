@@ -38,9 +38,14 @@ pub fn known() -> Vec<String> {
     of_layers.chain(of_options).collect()
 }
 
-/// Whether members of one population may have different values of it.
-pub fn is_of_a_member(name: &str) -> bool {
-    OF_A_MEMBER.contains(&name)
+/// Whether all trials of a population have one value of it: what decides the plan, and what such a
+/// parameter's existence depends on.
+pub fn is_structural(space: &Space, name: &str) -> bool {
+    let decides = |p: &Parameter| {
+        let depends = p.when.as_ref().is_some_and(|when| when.parameter == name);
+        depends && is_structural(space, &p.name)
+    };
+    !OF_A_MEMBER.contains(&name) || space.parameters().iter().any(decides)
 }
 
 /// Refuses parameters that no run has, and those that contradict what is given.
@@ -212,6 +217,20 @@ mod tests {
         assert_eq!(options.model.as_deref(), Some(model));
         assert_eq!((options.lr, options.dropout), (Some(0.01), Some(0.25)));
         assert_eq!(options.warmup.as_deref(), Some("100"));
+    }
+
+    #[test]
+    fn what_a_structure_depends_on_belongs_to_it() {
+        let space = notation::space([
+            "opt=adam|sgd",
+            "lr=log:1e-4..1e-1",
+            "batch=16|64 if opt=adam",
+            "momentum=0..0.9 if opt=sgd",
+        ])
+        .unwrap();
+        let structural = |name: &str| is_structural(&space, name);
+        assert!(structural("batch") && structural("opt"));
+        assert!(!structural("lr") && !structural("momentum"));
     }
 
     #[test]

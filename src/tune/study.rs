@@ -1,7 +1,7 @@
 //! A study at work: asks a sampler where to look, tells a storage what came of it, and asks a pruner
 //! whether to go on. Many of them, on many machines, may work on one storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::distribution::Scalar;
@@ -129,11 +129,13 @@ impl Study {
         self.storage.trials(self.id)
     }
 
-    /// Trials that are finished or at work: what a number of trials is counted by.
+    /// Trials that are finished or at work: what a number of trials is counted by. One that failed and
+    /// was queued again counts as the one that it is then.
     pub fn begun(&mut self) -> Result<usize> {
         let trials = self.storage.trials(self.id)?;
-        let begun = trials.iter().filter(|t| t.state != TrialState::Waiting);
-        Ok(begun.count())
+        let repeated: BTreeSet<u32> = trials.iter().flat_map(storage::retry_history).collect();
+        let counts = |t: &&Trial| t.state != TrialState::Waiting && !repeated.contains(&t.number);
+        Ok(trials.iter().filter(counts).count())
     }
 
     /// Whether somebody has queued a trial.
@@ -165,7 +167,13 @@ impl Study {
             false => None,
         };
         let (id, number, mut fixed) = match &claimed {
-            Some(trial) => (trial.id, trial.number, self.decided(trial)?),
+            Some(trial) => match self.decided(trial) {
+                Ok(decided) => (trial.id, trial.number, decided),
+                Err(e) => {
+                    self.fail(trial.id, &e.to_string())?;
+                    return self.ask(fixed);
+                }
+            },
             None => {
                 let trials = self.storage.trials(self.id)?;
                 let question = Question {
@@ -320,8 +328,12 @@ impl Study {
         self.storage.requeue(self.id, trial, None).map(drop)
     }
 
-    /// Queues a trial with these values.
+    /// Queues a trial with these values, unless one was already.
     pub fn enqueue(&mut self, values: &BTreeMap<String, Scalar>) -> Result<()> {
+        let same = |t: &Trial| storage::fixed_params(t).is_ok_and(|fixed| fixed == *values);
+        if self.storage.trials(self.id)?.iter().any(same) {
+            return Ok(());
+        }
         self.storage
             .enqueue(self.id, values, &Attributes::new())
             .map(drop)

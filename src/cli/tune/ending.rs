@@ -28,6 +28,8 @@ use crate::{Error, Result};
 pub struct Ending<'a> {
     pub args_storage: Option<&'a str>,
     pub refit: bool,
+    /// What `--device` says.
+    pub device: &'a str,
     pub folder: &'a Path,
     pub started: Instant,
 }
@@ -54,6 +56,9 @@ impl Ending<'_> {
                 self.folder.display()
             )));
         }
+        // What was found is on the disk before the winner is trained anew, which may fail.
+        self.files(&mut trainer, why)?;
+        self.take_best(&mut trainer)?;
         let tested = match trainer.objective.is_single() {
             true => self.model(&mut trainer)?,
             false => None,
@@ -61,6 +66,22 @@ impl Ending<'_> {
         let results = self.results(&trainer, tested.as_ref());
         self.write(&mut trainer, why, &results)?;
         self.say(&ui, &mut trainer, why, tested.as_ref())
+    }
+
+    /// Another worker's trial may be the best.
+    fn take_best(&self, trainer: &mut Trainer) -> Result<()> {
+        if !trainer.objective.is_single() {
+            return Ok(());
+        }
+        let (_, direction) = trainer.objective.first();
+        let stored = Winner::stored(trainer)?;
+        let ours = trainer.winner.as_ref().map(|winner| winner.value);
+        if let Some(stored) = stored
+            && ours.is_none_or(|ours| direction.is_better(stored.value, ours))
+        {
+            trainer.winner = Some(stored);
+        }
+        Ok(())
     }
 
     /// The files of a study that did not come to its end.
@@ -97,6 +118,14 @@ impl Ending<'_> {
             Some(model) if !self.refit => write_whole(&path, model)?,
             _ => {
                 let run = self.folder.join("best");
+                // A validation part of the data's own stays one.
+                let parts = &trainer.loaded.data.parts;
+                let own = trainer.loaded.options.val_split == Some(0.0) && !parts.val.is_empty();
+                if own {
+                    trainer.board.ui.say(
+                        "the data have a validation part of their own, which is not trained on",
+                    );
+                }
                 let whole = self.refit || !trainer.folds.is_empty();
                 self.train_anew(&trainer.board.ui, winner, whole, &run)?;
                 let model = run.join("model.safetensors");
@@ -111,6 +140,10 @@ impl Ending<'_> {
     /// validation part together.
     fn train_anew(&self, ui: &Ui, winner: &Winner, whole: bool, run: &Path) -> Result<()> {
         let mut config = winner.config.clone();
+        if winner.model.is_none() {
+            // Who knows what it was trained on.
+            config.device = self.device.to_string();
+        }
         if whole {
             without_validation(&mut config, winner.epoch)?;
         }
@@ -200,14 +233,7 @@ impl Ending<'_> {
         let [complete, pruned, failed] = trainer.board.counts();
         let mut facts = vec![
             of("sampler", trainer.study.sampler().name().to_string()),
-            of(
-                "pruner",
-                trainer
-                    .study
-                    .pruner()
-                    .map_or("none", |p| p.name())
-                    .to_string(),
-            ),
+            of("pruner", trainer.pruner_name().to_string()),
             of("device", trainer.board.device_name().to_string()),
             of("seconds", format!("{:.1}", trainer.board.seconds())),
             of(
@@ -295,7 +321,7 @@ impl Ending<'_> {
                 event["test_accuracy"] = test.accuracy.into();
                 event["test_r2"] = test.r2.into();
             }
-        } else {
+        } else if !trainer.objective.is_single() {
             let front = self.front(trainer, &trials);
             let shown: Vec<u32> = front.iter().map(|t| t.number).collect();
             ui.result(&format!("Pareto front: {} trials", front.len()));
@@ -334,8 +360,9 @@ impl Ending<'_> {
     }
 }
 
-/// A configuration that trains on training and validation part together, as long as the best epoch
-/// took: what looks at a validation part has nothing to look at.
+/// A configuration that trains on training and validation part together: what looks at a validation part
+/// has nothing to look at. It trains as long as the best epoch took, unless its rates were planned over
+/// all epochs.
 fn without_validation(config: &mut Config, epoch: u32) -> Result<()> {
     if config.schedule.starts_with("plateau") {
         return Err(Error::Usage(
@@ -343,7 +370,11 @@ fn without_validation(config: &mut Config, epoch: u32) -> Result<()> {
                 .to_string(),
         ));
     }
-    if config.early_stop.take().is_some() {
+    let moves_with_epochs = ["constant", "step", "exponential"];
+    let planned = !moves_with_epochs
+        .iter()
+        .any(|name| config.schedule.starts_with(name));
+    if config.early_stop.take().is_some() || !(planned || config.warmup.ends_with('%')) {
         config.epochs = epoch;
         config.min_delta = 0.0;
     }

@@ -47,6 +47,10 @@ pub struct Trainer<'a> {
     pub pbt: Option<u64>,
     /// Trials of each population.
     pub sizes: Vec<usize>,
+    /// Trials that have begun and are not at their end, those that wait for their turn among them.
+    pub under_way: Vec<Trial>,
+    /// When no trial begins any more.
+    pub deadline: Option<Instant>,
 }
 
 /// A trial in its place.
@@ -68,6 +72,8 @@ struct Best {
     epoch: u32,
     /// One per objective; NaN for those that are not learned.
     values: Vec<f64>,
+    /// By which it was trained up to then.
+    config: Config,
     /// Weights \[arena_len\], where they may be the study's best.
     weights: Option<Vec<f32>>,
 }
@@ -89,9 +95,45 @@ struct Running<'r> {
     state: State,
     /// Members of each trial: its folds.
     lanes: usize,
+    device: String,
 }
 
 impl Trainer<'_> {
+    /// The next trial, with these values decided already. `None` where every point has been tried.
+    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
+        let asked = self.study.ask(fixed)?;
+        if let Some(trial) = &asked {
+            self.board.begun(trial);
+            self.under_way.push(trial.clone());
+        }
+        Ok(asked)
+    }
+
+    /// Queues again all that has begun and is not at its end.
+    pub fn put_back(&mut self) -> Result<()> {
+        for trial in std::mem::take(&mut self.under_way) {
+            self.study.put_back(&trial)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no trial is to begin any more.
+    pub fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    pub fn pruner_name(&self) -> &'static str {
+        match (self.pbt, self.study.pruner()) {
+            (Some(_), _) => super::PBT,
+            (None, pruner) => pruner.map_or("none", |pruner| pruner.name()),
+        }
+    }
+
+    fn ended(&mut self, id: i64) {
+        self.under_way.retain(|trial| trial.id != id);
+    }
+
     /// The configuration that a trial amounts to.
     ///
     /// # Errors
@@ -117,8 +159,9 @@ impl Trainer<'_> {
     }
 
     /// Values that all trials of a population have in common.
-    pub fn structure_of(trial: &Trial) -> Point {
-        let of_all = |(name, _): &(&String, &f64)| !settings::is_of_a_member(name);
+    pub fn structure_of(&self, trial: &Trial) -> Point {
+        let space = self.study.space();
+        let of_all = |(name, _): &(&String, &f64)| settings::is_structural(space, name);
         let params = trial.params.iter().filter(of_all);
         params.map(|(name, value)| (name.clone(), *value)).collect()
     }
@@ -126,7 +169,7 @@ impl Trainer<'_> {
     /// Trains these trials, which have one structure, and those that take the places of pruned ones.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] after the trials were queued again; what the device or the storage says.
+    /// [`Error::Interrupted`], and what the device or the storage says; the trials are still under way.
     pub fn train(&mut self, trials: Vec<Trial>) -> Result<()> {
         let mut seats = Vec::with_capacity(trials.len());
         for trial in trials {
@@ -137,18 +180,7 @@ impl Trainer<'_> {
         self.sizes.push(seats.len());
         let (mut epoch, mut carried) = (1, None);
         while seats.iter().any(Option::is_some) {
-            let ran = self.run(&mut seats, epoch, carried.take());
-            let (next, arenas) = match ran {
-                Ok(ran) => ran,
-                Err(e) => {
-                    for seat in seats.iter().flatten() {
-                        // What went wrong is told; that this did not help either is not.
-                        let _ = self.study.put_back(&seat.trial);
-                    }
-                    return Err(e);
-                }
-            };
-            (epoch, carried) = (next, arenas);
+            (epoch, carried) = self.run(&mut seats, epoch, carried.take())?;
             seats.retain(Option::is_some);
         }
         Ok(())
@@ -161,6 +193,7 @@ impl Trainer<'_> {
             Err(e) => {
                 self.study.fail(trial.id, &e.to_string())?;
                 self.board.failed(&trial, &e.to_string());
+                self.ended(trial.id);
                 return Ok(None);
             }
         };
@@ -215,6 +248,7 @@ impl Trainer<'_> {
             state,
             lanes: self.folds.len().max(1),
             setup: &setup,
+            device: backend.device.clone(),
         };
         feed.load(running.exec)?;
         match carried {
@@ -223,7 +257,7 @@ impl Trainer<'_> {
         }
         loop {
             let began = Instant::now();
-            let (records, diverged) = self.epoch(&mut running, seats)?;
+            let (records, diverged) = self.epoch(&mut running)?;
             let seconds = began.elapsed().as_secs_f64();
             self.judge(&mut running, seats, &records, seconds)?;
             if let Some(seed) = self.pbt.filter(|_| !diverged) {
@@ -248,11 +282,7 @@ impl Trainer<'_> {
     }
 
     /// One epoch of all seats; true where every loss diverged.
-    fn epoch(
-        &mut self,
-        running: &mut Running,
-        seats: &[Option<Seat>],
-    ) -> Result<(Vec<EpochRecord>, bool)> {
+    fn epoch(&mut self, running: &mut Running) -> Result<(Vec<EpochRecord>, bool)> {
         running.state.reopen();
         let config = &running.setup.config;
         let job = Job {
@@ -269,7 +299,7 @@ impl Trainer<'_> {
             checkpoint_every: Duration::MAX,
             stop: self.stop,
         };
-        let ids: Vec<i64> = seats.iter().flatten().map(|s| s.trial.id).collect();
+        let ids: Vec<i64> = self.under_way.iter().map(|trial| trial.id).collect();
         let mut watch = Watch {
             records: Vec::new(),
             study: &mut self.study,
@@ -315,6 +345,7 @@ impl Trainer<'_> {
                 self.report(running, seat, lanes.start, ms, &mut weights)?
             };
             if ended {
+                self.ended(seat.trial.id);
                 for member in &mut running.state.members[lanes] {
                     member.stopped = Some(Reason::Vacant);
                 }
@@ -363,6 +394,7 @@ impl Trainer<'_> {
             seat.best = Some(Best {
                 epoch,
                 values: values.clone(),
+                config: seat.config.clone(),
                 weights,
             });
         }
@@ -419,7 +451,7 @@ impl Trainer<'_> {
         if wins {
             self.winner = Some(Winner::new(
                 running.setup,
-                &seat.config,
+                &best.config,
                 &seat.trial,
                 best.epoch,
                 best.weights.as_deref(),
@@ -466,7 +498,8 @@ impl Trainer<'_> {
             };
             let mut draws = pbt::stream(seed, seat.trial.number, epoch | 1 << 31);
             let space = self.study.space();
-            let point = pbt::explore(space, &from_point, &mut draws, settings::is_of_a_member);
+            let may_change = |name: &str| !settings::is_structural(space, name);
+            let point = pbt::explore(space, &from_point, &mut draws, may_change);
             // Values that make no sense together are left alone.
             let Ok(mut config) = self.config_at(&point, seat.trial.number) else {
                 continue;
@@ -491,7 +524,8 @@ impl Trainer<'_> {
 
     /// Writes into the study what a trial was.
     fn note(&mut self, running: &Running, seat: &mut Seat) -> Result<()> {
-        let config = toml::to_string(&seat.config)
+        let config = seat.best.as_ref().map_or(&seat.config, |best| &best.config);
+        let config = toml::to_string(config)
             .map_err(|e| Error::Data(format!("cannot write a trial's configuration: {e}")))?;
         let best = seat.best.as_ref().map_or(0, |best| best.epoch);
         let parameters = running.setup.plan.n_parameters();
@@ -514,23 +548,22 @@ impl Trainer<'_> {
             .iter()
             .flatten()
             .next()
-            .map(|s| Self::structure_of(&s.trial))
+            .map(|s| self.structure_of(&s.trial))
         else {
             return Ok(false);
         };
         for (place, slot) in seats.iter_mut().enumerate() {
-            if slot.is_some() || self.study.begun()? >= self.trials {
+            if slot.is_some() || self.is_late() || self.study.begun()? >= self.trials {
                 continue;
             }
             // Where nothing is fixed a queued trial may come, of any structure: all are alike.
-            let Some(trial) = self.study.ask(&structure)? else {
+            let Some(trial) = self.ask(&structure)? else {
                 break;
             };
-            self.board.begun(&trial);
             let Some(mut seat) = self.seat(trial)? else {
                 continue;
             };
-            seat.config.device = running.setup.config.device.clone();
+            seat.config.device = running.device.clone();
             for lane in place * running.lanes..(place + 1) * running.lanes {
                 running.place(lane, &seat)?;
             }

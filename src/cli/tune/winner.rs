@@ -1,10 +1,10 @@
 //! The best trial so far, and the model that it left.
 
+use super::population::Trainer;
 use crate::Result;
 use crate::cli::setup::Setup;
 use crate::models::file::encode;
 use crate::train::Config;
-use crate::tune::study::Study;
 use crate::tune::trial::Trial;
 
 /// The best complete trial of a study of one objective.
@@ -38,14 +38,16 @@ impl Winner {
     }
 
     /// The best of what a study has had before, or elsewhere.
-    pub fn stored(study: &mut Study) -> Result<Option<Winner>> {
-        let Some(best) = study.best()? else {
+    pub fn stored(trainer: &mut Trainer) -> Result<Option<Winner>> {
+        let Some(best) = trainer.study.best()? else {
             return Ok(None);
         };
         let config: Option<Config> = best.user.get("config").and_then(|text| {
             let text: String = serde_json::from_str(text).ok()?;
             toml::from_str(&text).ok()
         });
+        // A worker of another kind notes no configuration.
+        let config = config.or_else(|| trainer.config_of(&best).ok());
         let epoch = best.user.get("best_epoch").and_then(|n| n.parse().ok());
         Ok(config.map(|config| Winner {
             number: best.number,
