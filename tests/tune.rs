@@ -363,7 +363,7 @@ fn folds_are_judged_by_their_mean() {
 fn a_structure_under_a_members_condition_is_kept_apart() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    let spaces = "--space opt=adam|sgd --space lr=log:1e-3..1e-1 --out study --trials 12 --population 2 --sampler random";
+    let spaces = "--space opt=adam|sgd --space lr=log:1e-3..1e-1 --out study --trials 16 --population 2 --sampler random --pruner none";
     let mut args = words(&[SEARCH, spaces]);
     args.extend(["--space", "batch=16|64 if opt=adam"]);
     succeed(dir, &args);
