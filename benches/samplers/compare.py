@@ -180,7 +180,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ours", type=Path, help="output of the bench; without it Optuna runs alone")
     parser.add_argument("--theirs", type=Path, required=True, help="Optuna's runs, added to")
-    parser.add_argument("--samplers", default="random,sobol,tpe", help="by our names")
+    parser.add_argument("--samplers", default="random,sobol,tpe,cmaes", help="by our names")
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=max(CHECKPOINTS))
