@@ -153,6 +153,7 @@ fn folds_hold_every_sample_once() {
         ("--folds 500", "samples to be dealt out"),
         ("--folds 3 --members 2", "members already"),
         ("--members 0", "one at least"),
+        ("--members 99999999", "at most 4096"),
     ] {
         let args = format!("train synthetic:moons:100 --device cpu {words}");
         let args: Vec<&str> = args.split_whitespace().collect();

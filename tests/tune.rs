@@ -444,6 +444,8 @@ fn what_is_wrong_is_said() {
         ("--time 5s", &["--timeout"]),
         ("--enqueue lr=5", &["none of"]),
         ("--folds 1", &["2"]),
+        ("--folds -3", &["--folds -3"]),
+        ("--population 99999999", &["at most 4096"]),
         ("--val-split 0", &["--val-split 0 leaves none"]),
         (
             "--refit --schedule plateau",

@@ -517,7 +517,8 @@ pub fn folds(loaded: &Loaded, options: &TrainOptions, has_members: bool) -> Resu
         )));
     }
     let seed = loaded.options.split_seed.unwrap_or(0);
-    let k = usize::try_from(k).unwrap_or(0);
+    let k = usize::try_from(k)
+        .map_err(|_| Error::Usage(format!("--folds {k}: it must be 2 or more")))?;
     loaded.data.parts.folds(&loaded.data.targets, k, seed)
 }
 

@@ -141,6 +141,9 @@ impl RunArgs {
     }
 }
 
+/// The most members that are asked for by their number: far more than any device trains at once.
+pub const MOST_MEMBERS: usize = 4096;
+
 /// What a training command wants.
 #[derive(Clone)]
 pub struct Request {
@@ -249,11 +252,12 @@ fn with_seeds(request: &Request) -> Result<Request> {
     let Some(n) = request.args.members else {
         return Ok(request);
     };
-    if !request.file.member.is_empty() || n == 0 {
+    if !request.file.member.is_empty() || !(1..=MOST_MEMBERS).contains(&n) {
         return Err(Error::Usage(format!(
             "--members {n}: {}",
             match n {
                 0 => "a run has one at least",
+                _ if n > MOST_MEMBERS => "at most 4096 train together",
                 _ => "the file has members of its own",
             }
         )));

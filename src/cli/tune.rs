@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::interrupt;
 use super::setup::{Room, Settings, Setup, facts, folds};
+use super::training::MOST_MEMBERS;
 use super::ui::{Ui, err};
 use crate::data::load::{Loaded, load};
 use crate::data::options::DataOptions;
@@ -47,7 +48,7 @@ const PBT: &str = "pbt";
 /// Trials of a population that evolves, where nothing is said.
 const EVOLVING_POPULATION: usize = 16;
 
-/// Trials that train together at most, where the sampler wants no feedback in between.
+/// Trials that train together at most, where nothing is said.
 const LARGEST_POPULATION: usize = 64;
 
 #[derive(clap::Args)]
@@ -73,7 +74,7 @@ pub struct Args {
     /// maximize or minimize, one for each --metric [default: what the metric suggests]
     #[arg(long, value_name = "WAY", help_heading = "Search")]
     direction: Vec<String>,
-    /// Trials that train together [default: as many as the sampler's need of feedback allows, max(4, trials / 8) for one that learns; less where memory is short]
+    /// Trials that train together [default: as many as the sampler's need of feedback allows, max(4, trials / 8) for one that learns, 64 at most; less where memory is short]
     #[arg(long, value_name = "P", help_heading = "Search")]
     population: Option<usize>,
     /// Try these values first: "lr=0.01,opt=adam"; what is left out is sampled
@@ -152,6 +153,10 @@ fn refuse_idle(given: &TrainOptions, args: &Args) -> Result<()> {
         (
             args.population == Some(0),
             "--population 0: a population has one trial at least",
+        ),
+        (
+            args.population.is_some_and(|n| n > MOST_MEMBERS),
+            "--population: at most 4096 trials train together",
         ),
         (
             !(args.heartbeat > 0.0 && args.heartbeat.is_finite()),
@@ -520,7 +525,7 @@ fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
     let model_based = trainer.study.sampler().is_model_based();
     let usual = match (args.evolves(), model_based) {
         (true, _) => EVOLVING_POPULATION,
-        (false, true) => (args.trials / 8).max(4),
+        (false, true) => (args.trials / 8).clamp(4, LARGEST_POPULATION),
         (false, false) => LARGEST_POPULATION,
     };
     let wanted = args.population.unwrap_or(usual);

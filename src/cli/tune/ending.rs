@@ -63,7 +63,9 @@ impl Ending<'_> {
             true => self.model(&mut trainer)?,
             false => None,
         };
-        let results = self.results(&trainer, tested.as_ref());
+        let named = |(name, value): (&str, String)| (name.to_string(), value);
+        let results = tested.as_ref().map(scores_words).unwrap_or_default();
+        let results: Vec<_> = results.into_iter().map(named).collect();
         self.write(&mut trainer, why, &results)?;
         self.say(&ui, &mut trainer, why, tested.as_ref())
     }
@@ -178,24 +180,6 @@ impl Ending<'_> {
         loaded::prepare(&mut *backend.exec, &model, &feed)?;
         let result = evaluate(&mut *backend.exec, &feed, &data.parts.test)?.swap_remove(0);
         Ok(Some(test_scores(data, trainer.loaded.target, &result)))
-    }
-
-    /// Numbers that stand beside the best value.
-    fn results(&self, trainer: &Trainer, tested: Option<&Scores>) -> Vec<(String, String)> {
-        let mut results = Vec::new();
-        if let Some(winner) = &trainer.winner {
-            let measure = trainer.objective.first().0;
-            let name = format!("best {}", measure.words());
-            results.push((name, measure.show(winner.value)));
-        }
-        if let Some(test) = tested {
-            results.extend(
-                scores_words(test)
-                    .into_iter()
-                    .map(|(n, v)| (n.to_string(), v)),
-            );
-        }
-        results
     }
 
     fn write(&self, trainer: &mut Trainer, why: &str, results: &[(String, String)]) -> Result<()> {
