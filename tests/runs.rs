@@ -260,6 +260,7 @@ fn help_names_every_option() {
         "test",
         "test-split",
         "val-split",
+        "join-val",
         "split-seed",
         "limit",
         "normalize",

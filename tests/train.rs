@@ -605,6 +605,16 @@ fn validation_folders_and_flat_ones() {
     let [train, val, test] = parts(dir, "both");
     assert_eq!(train + val + test, 78);
     assert_eq!(val, 18, "val/ is the validation part");
+    assert_eq!(parts(dir, "both --join-val"), [train + 18, 0, test]);
+    let again = parts(dir, "both --join-val --val-split 0.5");
+    assert_eq!(again.iter().sum::<u64>(), 78);
+    assert!(again[1] > 18, "{again:?}");
+    refuse(
+        dir,
+        &words("train flatter --join-val"),
+        2,
+        &["--join-val", "flatter", "no validation part"],
+    );
     // It serves early stopping, and the configuration says that nothing was split off.
     let line = "both --epochs 200 --lr 0.01 --early-stop 2 --min-delta 10 --model softmax";
     let result = common::program::train(dir, line, "run");

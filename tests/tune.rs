@@ -3,72 +3,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use common::program::{command, events, gpu_train, refuse, succeed};
+use common::study::{SEARCH, assert_alone, trials, words};
 use serde_json::Value;
-
-/// A small study whose trials differ in everything that a member may have of its own.
-const SEARCH: &str =
-    "tune synthetic:moons:600 --device cpu --epochs 4 --val-split 0.25 --seed 5 --quiet --json";
-
-fn words<'a>(parts: &[&'a str]) -> Vec<&'a str> {
-    parts.iter().flat_map(|p| p.split_whitespace()).collect()
-}
-
-/// The trials of `trials.json` by number.
-fn trials(dir: &Path, study: &str) -> BTreeMap<u64, Value> {
-    let text = fs::read_to_string(dir.join(study).join("trials.json")).expect("trials.json");
-    let all: Value = serde_json::from_str(&text).expect("JSON");
-    let list = all["trials"].as_array().expect("a list").clone();
-    let number = |t: &Value| t["number"].as_u64().expect("a number");
-    list.into_iter().map(|t| (number(&t), t)).collect()
-}
-
-/// Trains a trial's configuration alone; validation accuracy by epoch.
-fn alone(dir: &Path, trial: &Value, device: &str) -> Vec<f64> {
-    let config = trial["user_attrs"]["config"]
-        .as_str()
-        .expect("a configuration");
-    let name = format!("trial-{}", trial["number"]);
-    fs::write(dir.join("alone.toml"), config).expect("a file");
-    let args = [
-        "train",
-        "--config",
-        "alone.toml",
-        "--quiet",
-        "--out",
-        &name,
-        "--device",
-        device,
-    ];
-    succeed(dir, &args);
-    let log = fs::read_to_string(dir.join(&name).join("metrics.jsonl")).expect("a log");
-    let accuracy = |line: &str| {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        line["val_accuracy"].as_f64().expect("an accuracy")
-    };
-    log.lines().map(accuracy).collect()
-}
-
-/// Every judged epoch of a trial is, to the bit, that of the same configuration trained alone.
-fn assert_alone(dir: &Path, trial: &Value, device: &str) {
-    let alone = alone(dir, trial, device);
-    let reported = trial["intermediate"].as_object().expect("by epoch");
-    assert!(!reported.is_empty());
-    for (epoch, value) in reported {
-        let epoch: usize = epoch.parse().expect("an epoch");
-        let value = value.as_f64().expect("a number");
-        assert_eq!(
-            value,
-            alone[epoch - 1],
-            "trial {}, epoch {epoch}",
-            trial["number"]
-        );
-    }
-}
 
 /// Every optimiser, with pruning and refilled places in the middle.
 const EVERYTHING: [&str; 8] = [
@@ -123,69 +62,6 @@ fn a_trial_is_what_it_is_alone_on_the_cpu() {
 fn a_trial_is_what_it_is_alone_on_the_gpu() {
     common::require_device();
     a_trial_is_what_it_is_alone("gpu");
-}
-
-#[test]
-fn a_study_leaves_a_winner_that_can_be_used() {
-    let temp = tempfile::tempdir().unwrap();
-    let dir = temp.path();
-    let text = succeed(dir, &words(&[SEARCH, "--trials 12 --out study"]));
-    let result = &events(&text, "result")[0];
-    let trials = trials(dir, "study");
-    let value = |t: &Value| {
-        t["values"]
-            .get(0)
-            .and_then(Value::as_f64)
-            .unwrap_or(f64::MIN)
-    };
-    let best = trials.values().map(value).fold(f64::MIN, f64::max);
-    assert_eq!(result["best_value"].as_f64(), Some(best));
-    let winner = &trials[&result["best_trial"].as_u64().expect("a number")];
-    assert_eq!(value(winner), best);
-    let reached = winner["intermediate"]
-        .as_object()
-        .expect("by epoch")
-        .values();
-    let reached = reached.filter_map(Value::as_f64).fold(f64::MIN, f64::max);
-    assert_eq!(best, reached, "the value is the best epoch's");
-
-    // The model is that epoch's, and its test the one that was told.
-    let text = succeed(dir, &["eval", "study", "--json"]);
-    let eval = &events(&text, "eval")[0];
-    assert_eq!(eval["accuracy"], result["test_accuracy"]);
-    assert_alone(dir, winner, "cpu");
-    let text = succeed(
-        dir,
-        &[
-            "train",
-            "--config",
-            "study/best.toml",
-            "--json",
-            "--quiet",
-            "--out",
-            "again",
-        ],
-    );
-    assert_eq!(events(&text, "epoch").len(), 4);
-
-    for file in [
-        "tune.html",
-        "tune.png",
-        "history.png",
-        "parallel.png",
-        "trials.csv",
-        "study.db",
-    ] {
-        let bytes =
-            fs::read(dir.join("study").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
-        assert!(!bytes.is_empty(), "{file}");
-    }
-    let csv = fs::read_to_string(dir.join("study/trials.csv")).unwrap();
-    assert_eq!(csv.lines().count(), 13);
-    assert!(
-        csv.starts_with("number,state,val-accuracy,epochs,best_epoch,seconds,"),
-        "{csv}"
-    );
 }
 
 #[test]

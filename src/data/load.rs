@@ -137,12 +137,30 @@ pub fn prepare(
         )));
     }
     let mut notes = std::mem::take(&mut source.notes);
+    let join_val = options.join_val == Some(true);
+    match (join_val, &source.val) {
+        (true, None) => {
+            return Err(Error::Usage(format!(
+                "--join-val: {name} has no validation part of its own; --val-split 0 splits none off"
+            )));
+        }
+        (true, Some(val)) => notes.push(format!(
+            "validation part: its {} are trained on, too",
+            count(val.len())
+        )),
+        (false, _) => {}
+    }
+    let has_val = source.val.is_some() && !join_val;
     // A share that would not be taken is refused; what a configuration file states of it is 0.
-    for (option, share, own, part) in [
-        ("test-split", options.test_split, &source.test, "test"),
-        ("val-split", options.val_split, &source.val, "validation"),
-    ] {
-        if let (Some(share), Some(_)) = (share.filter(|share| *share > 0.0), own) {
+    let own_test = (
+        "test-split",
+        options.test_split,
+        source.test.is_some(),
+        "test",
+    );
+    let own_val = ("val-split", options.val_split, has_val, "validation");
+    for (option, share, is_own, part) in [own_test, own_val] {
+        if let Some(share) = share.filter(|share| *share > 0.0 && is_own) {
             return Err(Error::Usage(format!(
                 "--{option} {share}: {name} has a {part} part of its own"
             )));
@@ -164,6 +182,7 @@ pub fn prepare(
     let cut = Cut {
         val,
         test: if apart.is_some() { 0.0 } else { test },
+        join_val,
         limit: options.kept()?,
         seed: options.split_seed.unwrap_or(0),
     };
@@ -179,7 +198,7 @@ pub fn prepare(
     })?;
     // append_test has made --test a part of the source, but for a table's.
     let has_test = apart.is_some() || source.test.is_some();
-    let new_val = source.val.is_none() && !parts.val.is_empty();
+    let new_val = !has_val && !parts.val.is_empty();
     let new_test = source.test.is_none() && !parts.test.is_empty();
 
     let mut targets = source.targets;
@@ -258,7 +277,7 @@ pub fn prepare(
             size,
             channels,
             test_split: Some(if has_test { 0.0 } else { test }),
-            val_split: Some(if source.val.is_some() { 0.0 } else { val }),
+            val_split: Some(if has_val { 0.0 } else { val }),
             split_seed: Some(cut.seed),
             ..options.clone()
         },

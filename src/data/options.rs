@@ -65,6 +65,15 @@ pub struct DataOptions {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_split: Option<f64>,
+    /// Train on the validation part that the source has of its own, too
+    #[arg(
+        long,
+        help_heading = "Data",
+        num_args = 0,
+        default_missing_value = "true"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join_val: Option<bool>,
     /// Seed of the splits, apart from --seed so that runs are judged on the same samples [default: 0]
     #[arg(long, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

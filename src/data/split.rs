@@ -25,6 +25,9 @@ pub struct Cut {
     pub val: f64,
     /// Share of all that becomes the test part, where the source has none.
     pub test: f64,
+    /// Whether the source's own validation part is to be trained on; the test part is the same as
+    /// without it.
+    pub join_val: bool,
     /// Training samples to keep, where there are more.
     pub limit: Option<usize>,
     pub seed: u64,
@@ -67,7 +70,11 @@ impl Parts {
             };
             parts.test = by.take(&mut parts.train, targets, cut.seed)?;
         }
-        if val.is_none() && cut.val > 0.0 {
+        if cut.join_val {
+            parts.train.append(&mut parts.val);
+            parts.train.sort_unstable();
+        }
+        if (val.is_none() || cut.join_val) && cut.val > 0.0 {
             let by = Draw {
                 option: "--val-split",
                 part: "validation",
@@ -283,6 +290,7 @@ mod tests {
 
     fn cut(val: f64, test: f64, seed: u64) -> Cut {
         Cut {
+            join_val: false,
             val,
             test,
             limit: None,

@@ -1,6 +1,7 @@
 //! A study at work: asks a sampler where to look, tells a storage what came of it, and asks a pruner
 //! whether to go on. Many of them, on many machines, may work on one storage.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,23 @@ pub struct Plan {
     /// How often a running trial says that it is alive, where the storage hears of it; one that has
     /// not for twice as long is failed and queued again.
     pub heartbeat: Duration,
+}
+
+impl Plan {
+    /// The trials that the sampler learns from for trial `number`.
+    fn peers<'t>(&self, study_name: &str, number: u32, trials: &'t [Trial]) -> Cow<'t, [Trial]> {
+        let bracket_of = |number| {
+            let pruner = self.pruner.as_ref()?;
+            pruner.bracket(study_name, number, self.max_step)
+        };
+        match bracket_of(number).filter(|_| self.sampler.is_model_based()) {
+            None => Cow::Borrowed(trials),
+            bracket => {
+                let peers = trials.iter().filter(|t| bracket_of(t.number) == bracket);
+                peers.cloned().collect()
+            }
+        }
+    }
 }
 
 /// A study that is open.
@@ -193,14 +211,15 @@ impl Study {
         };
         self.plan.space.prune_inactive(&mut fixed);
         let trials = self.storage.trials(self.id)?;
+        // Not itself, where it is the last.
+        let trials = match trials.len() == number as usize + 1 {
+            true => &trials[..number as usize],
+            false => trials,
+        };
         let question = Question {
             space: &self.plan.space,
             directions: &self.directions,
-            // Not itself, where it is the last.
-            trials: match trials.len() == number as usize + 1 {
-                true => &trials[..number as usize],
-                false => trials,
-            },
+            trials: &self.plan.peers(&self.name, number, trials),
             number,
             seed: self.plan.seed,
             fixed: &fixed,
@@ -377,4 +396,66 @@ fn attributes(trial: i64, kind: AttributeKind, noted: &Attributes) -> impl Itera
         key: key.clone(),
         json: json.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::tune::pruner::hyperband::Hyperband;
+    use crate::tune::sampler::random::Random;
+    use crate::tune::storage::Memory;
+
+    /// Draws at random, and keeps the numbers of the trials that it was shown.
+    struct Shown {
+        learns: bool,
+        numbers: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    impl Sampler for Shown {
+        fn name(&self) -> &'static str {
+            "shown"
+        }
+
+        fn sample(&mut self, question: &Question) -> Result<Answer> {
+            let numbers = question.trials.iter().map(|t| t.number).collect();
+            self.numbers.lock().unwrap().push(numbers);
+            Random.sample(question)
+        }
+
+        fn is_model_based(&self) -> bool {
+            self.learns
+        }
+    }
+
+    #[test]
+    fn a_sampler_that_learns_sees_one_bracket() {
+        let bracket = |number| Hyperband::default().bracket("study", number, 9);
+        for learns in [true, false] {
+            let numbers = Arc::new(Mutex::new(Vec::new()));
+            let plan = Plan {
+                space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
+                sampler: Box::new(Shown {
+                    learns,
+                    numbers: numbers.clone(),
+                }),
+                pruner: Some(Box::new(Hyperband::default())),
+                seed: 0,
+                max_step: 9,
+                heartbeat: Duration::from_secs(60),
+            };
+            let storage = Box::new(Memory::default());
+            let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
+            for _ in 0..12 {
+                study.ask(&Point::new()).unwrap().unwrap();
+            }
+            for (number, shown) in (0..12).zip(numbers.lock().unwrap().iter()) {
+                let wanted: Vec<u32> = (0..number)
+                    .filter(|&other| !learns || bracket(other) == bracket(number))
+                    .collect();
+                assert_eq!(shown, &wanted, "trial {number}");
+            }
+        }
+    }
 }

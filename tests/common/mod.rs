@@ -6,6 +6,7 @@ pub mod process;
 pub mod program;
 pub mod run_files;
 pub mod sources;
+pub mod study;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::files::{self, Words};
 use super::objective::Measure;
-use super::population::Trainer;
+use super::trainer::Trainer;
 use super::winner::Winner;
 use crate::cli::training::{self, Request, RunArgs};
 use crate::cli::ui::Ui;
@@ -106,65 +106,73 @@ impl Ending<'_> {
     /// Writes the winner's configuration and model; its scores on the test part, which is looked at
     /// here and nowhere else.
     fn model(&self, trainer: &mut Trainer) -> Result<Option<Scores>> {
-        let Some(winner) = &trainer.winner else {
+        let Some(winner) = trainer.winner.take() else {
             return Ok(None);
         };
         let config = toml::to_string(&winner.config)
             .map_err(|e| Error::Data(format!("cannot write best.toml: {e}")))?;
-        let value = trainer.objective.first().0.show(winner.value);
+        let measure = trainer.objective.first().0;
         let (number, epoch) = (winner.number, winner.epoch);
+        let value = measure.show(winner.value);
         let text = format!("# trial {number}: {value}, in epoch {epoch}\n{config}");
         write_whole(&self.folder.join("best.toml"), text.as_bytes())?;
-        let path = self.folder.join("model.safetensors");
-        match &winner.model {
-            Some(model) if !self.refit => write_whole(&path, model)?,
-            _ => {
-                let run = self.folder.join("best");
-                // A validation part of the data's own stays one.
-                let parts = &trainer.loaded.data.parts;
-                let own = trainer.loaded.options.val_split == Some(0.0) && !parts.val.is_empty();
-                if own {
-                    trainer.board.ui.say(
-                        "the data have a validation part of their own, which is not trained on",
-                    );
+        let whole = self.refit || !trainer.folds.is_empty();
+        let model = match (&winner.model, whole) {
+            (_, true) => self.train_whole(trainer, &winner)?,
+            (Some(model), false) => model.clone(),
+            (None, false) => {
+                let ui = trainer.board.ui;
+                ui.say(&format!(
+                    "trial {number} is trained again up to epoch {epoch}"
+                ));
+                let (came_to, model) = winner.again(trainer)?;
+                if came_to != winner.value {
+                    ui.say(&format!(
+                        "  it comes to {} here, to {value} where it was trained first",
+                        measure.show(came_to)
+                    ));
                 }
-                let whole = self.refit || !trainer.folds.is_empty();
-                self.train_anew(&trainer.board.ui, winner, whole, &run)?;
-                let model = run.join("model.safetensors");
-                let bytes = std::fs::read(&model).map_err(|e| Error::io(&model, "read", e))?;
-                write_whole(&path, &bytes)?;
+                model
             }
-        }
+        };
+        trainer.winner = Some(winner);
+        let path = self.folder.join("model.safetensors");
+        write_whole(&path, &model)?;
         self.test(trainer, &path)
     }
 
-    /// Trains the winner's configuration in a run folder of its own; `whole`: on training and
-    /// validation part together.
-    fn train_anew(&self, ui: &Ui, winner: &Winner, whole: bool, run: &Path) -> Result<()> {
+    /// Trains the winner's configuration on training and validation part together, in a run folder of
+    /// its own: its `model.safetensors`.
+    fn train_whole(&self, trainer: &Trainer, winner: &Winner) -> Result<Vec<u8>> {
         let mut config = winner.config.clone();
         if winner.model.is_none() {
             // Who knows what it was trained on.
             config.device = self.device.to_string();
         }
-        if whole {
-            without_validation(&mut config, winner.epoch)?;
-        }
+        without_validation(&mut config, winner.epoch)?;
+        let has_own_val = {
+            let loaded = &trainer.loaded;
+            loaded.options.val_split == Some(0.0) && !loaded.data.parts.val.is_empty()
+        };
+        config.data.join_val = has_own_val.then_some(true).or(config.data.join_val);
         let text = toml::to_string(&config)
             .map_err(|e| Error::Data(format!("cannot write the configuration: {e}")))?;
         let file = Options::parse(&text, "best.toml")?;
-        let on = if whole {
-            " on training and validation part"
-        } else {
-            ""
-        };
-        ui.say(&format!("trial {} is trained anew{on}", winner.number));
+        let ui = &trainer.board.ui;
+        ui.say(&format!(
+            "trial {} is trained anew on training and validation part",
+            winner.number
+        ));
+        let run = self.folder.join("best");
         training::run(Request {
             source: config.source.clone(),
-            args: RunArgs::silent(run),
+            args: RunArgs::silent(&run),
             file,
             compares: false,
             started: self.started,
-        })
+        })?;
+        let model = run.join("model.safetensors");
+        std::fs::read(&model).map_err(|e| Error::io(&model, "read", e))
     }
 
     fn test(&self, trainer: &Trainer, path: &Path) -> Result<Option<Scores>> {

@@ -2,67 +2,29 @@
 //! each epoch. The place of a trial that is pruned goes to the next one, and when half of the places
 //! are empty for good the others move together into a smaller population.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::board::Board;
-use super::machine::Machine;
-use super::objective::Objective;
+use super::objective::Measure;
+use super::running::{Arenas, Running, Watch};
+use super::trainer::Trainer;
 use super::winner::Winner;
-use crate::cli::setup::{Room, Settings, Setup, facts};
-use crate::data::Parts;
-use crate::data::load::Loaded;
-use crate::executor::{Executor, floats, words};
-use crate::plan::{BufferId, Hyper};
-use crate::train::feed::Feed;
-use crate::train::options::TrainOptions;
-use crate::train::schedule::Planned;
+use crate::cli::setup::{Room, Settings, Setup};
 use crate::train::stopping::Reason;
-use crate::train::{
-    self, Config, EpochRecord, Job, MemberState, Observer, Snapshot, State, StepRecord,
-};
-use crate::tune::study::{Next, Study, json};
+use crate::train::{self, Config, EpochRecord, MemberState};
+use crate::tune::study::{Next, json};
 use crate::tune::trial::{Attributes, Point, Trial, TrialState};
-use crate::tune::{pbt, settings};
 use crate::{Error, Result};
 
-/// All that the populations of a study share.
-pub struct Trainer<'a> {
-    pub study: Study,
-    pub objective: &'a Objective,
-    pub loaded: Arc<Loaded>,
-    pub source: &'a str,
-    /// What is not searched.
-    pub given: &'a TrainOptions,
-    /// Each trial is trained on each of these; empty: on the data's own parts.
-    pub folds: &'a [Parts],
-    pub machine: Machine,
-    pub board: Board,
-    pub stop: &'a AtomicBool,
-    /// Trials that the study is to have.
-    pub trials: usize,
-    pub winner: Option<Winner>,
-    /// The worst of a population go on from the best: its seed.
-    pub pbt: Option<u64>,
-    /// Trials of each population.
-    pub sizes: Vec<usize>,
-    /// Trials that have begun and are not at their end, those that wait for their turn among them.
-    pub under_way: Vec<Trial>,
-    /// When no trial begins any more.
-    pub deadline: Option<Instant>,
-}
-
 /// A trial in its place.
-struct Seat {
-    trial: Trial,
+pub struct Seat {
+    pub trial: Trial,
     /// Its values; those of the trial, until population-based training changes them.
-    point: Point,
+    pub point: Point,
     /// What it changed, as JSON.
-    changes: Vec<String>,
-    config: Config,
+    pub changes: Vec<String>,
+    pub config: Config,
     /// What the rules remember of each fold's member, and the last epoch of each.
-    members: Vec<MemberState>,
+    pub members: Vec<MemberState>,
     last: Vec<Option<EpochRecord>>,
     best: Option<Best>,
 }
@@ -78,94 +40,7 @@ struct Best {
     weights: Option<Vec<f32>>,
 }
 
-/// What of an executor belongs to the members \[P, ...\].
-struct Arenas {
-    parameters: Vec<f32>,
-    averages: Option<Vec<f32>>,
-    state: Vec<f32>,
-}
-
-/// A population at work.
-struct Running<'r> {
-    setup: &'r Setup,
-    feed: &'r Feed<'r>,
-    exec: &'r mut dyn Executor,
-    hyper: Vec<Hyper>,
-    schedules: Vec<Planned>,
-    state: State,
-    /// Members of each trial: its folds.
-    lanes: usize,
-    device: String,
-}
-
 impl Trainer<'_> {
-    /// The next trial, with these values decided already. `None` where every point has been tried.
-    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
-        let asked = self.study.ask(fixed)?;
-        if let Some(trial) = &asked {
-            self.board.begun(trial);
-            self.under_way.push(trial.clone());
-        }
-        Ok(asked)
-    }
-
-    /// Queues again all that has begun and is not at its end.
-    pub fn put_back(&mut self) -> Result<()> {
-        for trial in std::mem::take(&mut self.under_way) {
-            self.study.put_back(&trial)?;
-        }
-        Ok(())
-    }
-
-    /// Whether no trial is to begin any more.
-    pub fn is_late(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    pub fn pruner_name(&self) -> &'static str {
-        match (self.pbt, self.study.pruner()) {
-            (Some(_), _) => super::PBT,
-            (None, pruner) => pruner.map_or("none", |pruner| pruner.name()),
-        }
-    }
-
-    fn ended(&mut self, id: i64) {
-        self.under_way.retain(|trial| trial.id != id);
-    }
-
-    /// The configuration that a trial amounts to.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where its values make no sense together.
-    pub fn config_of(&self, trial: &Trial) -> Result<Config> {
-        self.config_at(&trial.params, trial.number)
-    }
-
-    /// The configuration of trial `number` at these values.
-    fn config_at(&self, point: &Point, number: u32) -> Result<Config> {
-        let table = settings::table(self.study.space(), point, self.given)?;
-        let options: TrainOptions = table
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
-        let mut merged = options.over(self.given);
-        // Every trial draws its own weights and orders, unless the seed itself is searched.
-        if !point.contains_key("seed") {
-            let seed = self.given.seed.unwrap_or(0);
-            merged.seed = Some(seed + u64::from(number));
-        }
-        let facts = facts(&self.loaded, self.source, self.folds);
-        merged.resolve(&TrainOptions::default(), &facts)
-    }
-
-    /// Values that all trials of a population have in common.
-    pub fn structure_of(&self, trial: &Trial) -> Point {
-        let space = self.study.space();
-        let of_all = |(name, _): &(&String, &f64)| settings::is_structural(space, name);
-        let params = trial.params.iter().filter(of_all);
-        params.map(|(name, value)| (name.clone(), *value)).collect()
-    }
-
     /// Trains these trials, which have one structure, and those that take the places of pruned ones.
     ///
     /// # Errors
@@ -238,23 +113,10 @@ impl Trainer<'_> {
         }
         let feed = setup.feed();
         let members = seats.iter().flatten().flat_map(|s| s.members.clone());
-        let mut state = State::new(setup.steps_per_epoch(), members.collect());
-        state.epoch = epoch;
-        let mut running = Running {
-            feed: &feed,
-            exec: &mut *backend.exec,
-            hyper: setup.hyper.clone(),
-            schedules: setup.schedules.clone(),
-            state,
-            lanes: self.folds.len().max(1),
-            setup: &setup,
-            device: backend.device.clone(),
-        };
-        feed.load(running.exec)?;
-        match carried {
-            Some(arenas) => arenas.restore(running.exec)?,
-            None => train::start_from(running.exec, setup.initial())?,
-        }
+        let members = members.collect();
+        let lanes = self.folds.len().max(1);
+        let mut running =
+            Running::new(&setup, &feed, &mut backend, members, epoch, carried, lanes)?;
         loop {
             let began = Instant::now();
             let (records, diverged) = self.epoch(&mut running)?;
@@ -281,24 +143,8 @@ impl Trainer<'_> {
         }
     }
 
-    /// One epoch of all seats; true where every loss diverged.
-    fn epoch(&mut self, running: &mut Running) -> Result<(Vec<EpochRecord>, bool)> {
-        running.state.reopen();
-        let config = &running.setup.config;
-        let job = Job {
-            hyper: &running.hyper,
-            schedules: &running.schedules,
-            feed: running.feed,
-            scores: &running.setup.scores,
-            epochs: running.state.epoch,
-            shuffle: !config.no_shuffle,
-            accumulate: config.accumulate as usize,
-            ema: config.ema,
-            time: None,
-            target_accuracy: config.target_accuracy,
-            checkpoint_every: Duration::MAX,
-            stop: self.stop,
-        };
+    /// One epoch of all members; true where every loss diverged.
+    pub fn epoch(&mut self, running: &mut Running) -> Result<(Vec<EpochRecord>, bool)> {
         let ids: Vec<i64> = self.under_way.iter().map(|trial| trial.id).collect();
         let mut watch = Watch {
             records: Vec::new(),
@@ -306,12 +152,8 @@ impl Trainer<'_> {
             board: &mut self.board,
             ids,
         };
-        let state = &mut running.state;
-        match train::train(running.exec, &job, state, &mut None, &mut watch) {
-            Ok(()) => Ok((watch.records, false)),
-            Err(Error::Check(_)) => Ok((watch.records, true)),
-            Err(e) => Err(e),
-        }
+        let diverged = running.epoch(&mut watch, self.stop)?;
+        Ok((watch.records, diverged))
     }
 
     /// Reports an epoch of every seat, and empties those of the trials that have come to their end.
@@ -428,10 +270,10 @@ impl Trainer<'_> {
         let mut values = best.values;
         for (value, measure) in values.iter_mut().zip(&self.objective.measures) {
             match measure {
-                super::objective::Measure::Parameters => {
+                Measure::Parameters => {
                     *value = running.setup.plan.n_parameters() as f64;
                 }
-                super::objective::Measure::MsPerStep => *value = ms,
+                Measure::MsPerStep => *value = ms,
                 _ => {}
             }
         }
@@ -458,67 +300,6 @@ impl Trainer<'_> {
             ));
         }
         self.board.complete(&seat.trial, best.epoch, wins);
-        Ok(())
-    }
-
-    /// Lets the worst trials go on from the best, where it is time to.
-    fn evolve(
-        &mut self,
-        running: &mut Running,
-        seats: &mut [Option<Seat>],
-        seed: u64,
-    ) -> Result<()> {
-        let epoch = running.state.epoch - 1;
-        if !epoch.is_multiple_of(pbt::interval(running.setup.config.epochs)) {
-            return Ok(());
-        }
-        let taken: Vec<usize> = (0..seats.len()).filter(|&ix| seats[ix].is_some()).collect();
-        let last = |ix: &usize| {
-            let seat = seats[*ix].as_ref();
-            let values = seat.map(|seat| seat.trial.intermediate.values());
-            values
-                .and_then(|mut v| v.next_back())
-                .copied()
-                .unwrap_or(f64::NAN)
-        };
-        let values: Vec<f64> = taken.iter().map(last).collect();
-        let number = |ix: usize| seats[ix].as_ref().map_or(0, |seat| seat.trial.number);
-        let (_, direction) = self.objective.first();
-        let pairs = pbt::exploit(&values, direction, |ix| {
-            pbt::stream(seed, number(taken[ix]), epoch)
-        });
-        for (loser, winner) in pairs {
-            let (loser, winner) = (taken[loser], taken[winner]);
-            let Some(from) = seats[winner].as_ref() else {
-                continue;
-            };
-            let (from_point, from_number) = (from.point.clone(), from.trial.number);
-            let Some(seat) = seats[loser].as_mut() else {
-                continue;
-            };
-            let mut draws = pbt::stream(seed, seat.trial.number, epoch | 1 << 31);
-            let space = self.study.space();
-            let may_change = |name: &str| !settings::is_structural(space, name);
-            let point = pbt::explore(space, &from_point, &mut draws, may_change);
-            // Values that make no sense together are left alone.
-            let Ok(mut config) = self.config_at(&point, seat.trial.number) else {
-                continue;
-            };
-            config.device = seat.config.device.clone();
-            let values: Vec<String> = point
-                .iter()
-                .filter_map(|(name, value)| {
-                    let external = space.get(name)?.distribution.external(*value);
-                    Some(format!("{}: {}", json(name), external.to_json()))
-                })
-                .collect();
-            seat.changes.push(format!(
-                "{{\"epoch\": {epoch}, \"from\": {from_number}, \"params\": {{{}}}}}",
-                values.join(", ")
-            ));
-            (seat.point, seat.config) = (point, config);
-            running.inherit(loser, winner, &seat.config)?;
-        }
         Ok(())
     }
 
@@ -571,109 +352,5 @@ impl Trainer<'_> {
             filled = true;
         }
         Ok(filled)
-    }
-}
-
-impl Running<'_> {
-    /// Starts a seat's trial in the place of member `lane`.
-    fn place(&mut self, lane: usize, seat: &Seat) -> Result<()> {
-        let (config, plan) = (&seat.config, &self.setup.plan);
-        let arena = self.setup.initial_of(config);
-        let len = plan.arena_len;
-        let (parameters, averages, state) = (plan.parameters, plan.averages, plan.state);
-        self.exec.upload(parameters, lane * len, words(&arena))?;
-        if let Some(averages) = averages {
-            self.exec.upload(averages, lane * len, words(&arena))?;
-        }
-        let moments = plan.buffer(state).len / plan.members;
-        self.exec.upload(state, lane * moments, &vec![0; moments])?;
-        self.hyper[lane] = config.hyper(&plan.dropout);
-        self.schedules[lane] = config.planned(self.feed.parts(lane).train.len())?;
-        self.state.members[lane] = MemberState {
-            began: self.state.epoch - 1,
-            ..seat.members[0].clone()
-        };
-        Ok(())
-    }
-
-    /// Lets the members of one place go on from the weights and moments of another's, by the rules of
-    /// `config`.
-    fn inherit(&mut self, to: usize, from: usize, config: &Config) -> Result<()> {
-        let plan = self.setup.plan.clone();
-        let arenas = [Some(plan.parameters), plan.averages, Some(plan.state)];
-        for id in arenas.into_iter().flatten() {
-            let all = self.exec.download(id)?;
-            let len = all.len() / plan.members * self.lanes;
-            self.exec.upload(id, to * len, &all[from * len..][..len])?;
-        }
-        for fold in 0..self.lanes {
-            let (to, from) = (to * self.lanes + fold, from * self.lanes + fold);
-            self.hyper[to] = config.hyper(&plan.dropout);
-            self.schedules[to] = config.planned(self.feed.parts(to).train.len())?;
-            self.state.members[to].plateau = self.state.members[from].plateau;
-        }
-        Ok(())
-    }
-
-    /// The arenas of the seats that are taken, whose memory is brought up to date.
-    fn carry(&mut self, seats: &mut [Option<Seat>]) -> Result<Arenas> {
-        let lanes: Vec<usize> = (0..seats.len() * self.lanes)
-            .filter(|lane| seats[lane / self.lanes].is_some())
-            .collect();
-        for (place, seat) in seats.iter_mut().enumerate() {
-            if let Some(seat) = seat {
-                let of = place * self.lanes..(place + 1) * self.lanes;
-                seat.members = self.state.members[of].to_vec();
-            }
-        }
-        let members = self.setup.plan.members;
-        let mut kept = |id: BufferId| -> Result<Vec<f32>> {
-            let all = floats(self.exec.download(id)?);
-            let len = all.len() / members;
-            let of = |&lane: &usize| all[lane * len..][..len].iter().copied();
-            Ok(lanes.iter().flat_map(of).collect())
-        };
-        let plan = &self.setup.plan;
-        Ok(Arenas {
-            parameters: kept(plan.parameters)?,
-            averages: plan.averages.map(&mut kept).transpose()?,
-            state: kept(plan.state)?,
-        })
-    }
-}
-
-impl Arenas {
-    fn restore(&self, exec: &mut dyn Executor) -> Result<()> {
-        let plan = exec.plan();
-        let (parameters, averages, state) = (plan.parameters, plan.averages, plan.state);
-        exec.upload(parameters, 0, words(&self.parameters))?;
-        if let (Some(id), Some(values)) = (averages, &self.averages) {
-            exec.upload(id, 0, words(values))?;
-        }
-        exec.upload(state, 0, words(&self.state))
-    }
-}
-
-/// Hears an epoch, and keeps the storage and the eye informed.
-struct Watch<'a> {
-    records: Vec<EpochRecord>,
-    study: &'a mut Study,
-    board: &'a mut Board,
-    ids: Vec<i64>,
-}
-
-impl Observer for Watch<'_> {
-    fn steps(&mut self, _: &[StepRecord], state: &State) -> Result<()> {
-        self.board.tick(state);
-        self.study.beat(self.ids.iter().copied())
-    }
-
-    fn epoch(&mut self, records: &[EpochRecord], _: &State) -> Result<()> {
-        self.records.extend_from_slice(records);
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, _: &mut Snapshot) -> Result<()> {
-        Ok(())
     }
 }

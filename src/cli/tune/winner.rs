@@ -1,10 +1,11 @@
 //! The best trial so far, and the model that it left.
 
-use super::population::Trainer;
+use super::running::Running;
+use super::trainer::Trainer;
 use crate::Result;
-use crate::cli::setup::Setup;
+use crate::cli::setup::{Room, Settings, Setup};
 use crate::models::file::encode;
-use crate::train::Config;
+use crate::train::{self, Config};
 use crate::tune::trial::Trial;
 
 /// The best complete trial of a study of one objective.
@@ -56,5 +57,40 @@ impl Winner {
             config,
             model: None,
         }))
+    }
+
+    /// Trains it again up to its best epoch, for a trial of which only the configuration is known: what
+    /// it came to there, and `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`], and what the device says.
+    pub fn again(&self, trainer: &mut Trainer) -> Result<(f64, Vec<u8>)> {
+        let set = Settings {
+            members: vec![self.config.clone()],
+            room: Room::default(),
+            folds: &[],
+            resumes: false,
+        };
+        let limit = trainer.machine.largest_buffer();
+        let mut setup = Setup::of(trainer.loaded.clone(), self.config.clone(), set, limit)?;
+        let mut backend = trainer
+            .machine
+            .backend(&trainer.board.ui, &setup, trainer.stop)?;
+        setup.config.device = backend.device.clone();
+        let feed = setup.feed();
+        let members = vec![self.config.member_state()?];
+        let mut running = Running::new(&setup, &feed, &mut backend, members, 1, None, 1)?;
+        let mut last = Vec::new();
+        for _ in 0..self.epoch {
+            let (records, diverged) = trainer.epoch(&mut running)?;
+            if diverged {
+                break;
+            }
+            last = records;
+        }
+        let records: Vec<_> = last.iter().collect();
+        let value = trainer.objective.of_epoch(&records)[0];
+        let weights = train::weights(running.exec)?;
+        Ok((value, encode(&setup.model_info(0), &setup.plan, &weights)))
     }
 }

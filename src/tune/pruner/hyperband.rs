@@ -48,15 +48,13 @@ impl Pruner for Hyperband {
         };
         asha.judge_among(judged, |trial| bracket_of(trial.number) == bracket)
     }
+
+    fn bracket(&self, study_name: &str, number: u32, max_step: i64) -> Option<u32> {
+        Some(bracket_of(study_name, number, &self.shares(max_step)))
+    }
 }
 
 impl Hyperband {
-    /// Which bracket a trial is in. A sampler that learns should look at the trials of one bracket
-    /// alone.
-    pub fn bracket(&self, study_name: &str, number: u32, max_step: i64) -> u32 {
-        bracket_of(study_name, number, &self.shares(max_step))
-    }
-
     /// How many trials each bracket gets, of their sum. Their number is floor(log_eta(R)) + 1 with
     /// the logarithms of the machine's C library, as Optuna's in Python: R = 243 and eta = 3 give 5
     /// brackets, the quotient being 4.999..., and libm's logarithm would give 6.
@@ -112,7 +110,7 @@ mod tests {
             let hyperband = Hyperband::default();
             assert_eq!(hyperband.shares(max_resource), shares, "R = {max_resource}");
             let found: Vec<u32> = (0..12)
-                .map(|number| hyperband.bracket("study", number, max_resource))
+                .filter_map(|number| hyperband.bracket("study", number, max_resource))
                 .collect();
             assert_eq!(found, brackets, "R = {max_resource}");
         }
@@ -145,7 +143,7 @@ mod tests {
     fn later_brackets_begin_later() {
         let hyperband = Hyperband::default();
         for number in 0..40 {
-            let first = 3_i64.pow(hyperband.bracket("study", number, 9));
+            let first = 3_i64.pow(hyperband.bracket("study", number, 9).unwrap());
             let noted = |step| {
                 let trial = running(number, &[(step, 1.0)]);
                 !judge(&hyperband, &[], &trial, Direction::Minimize)

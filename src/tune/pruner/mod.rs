@@ -35,6 +35,12 @@ pub trait Pruner: Send {
     fn name(&self) -> &'static str;
 
     fn judge(&self, judged: &Judged) -> Verdict;
+
+    /// The bracket of trial `number`, where trials compete within brackets: a sampler that learns is
+    /// shown those of the same one alone, as Optuna's are.
+    fn bracket(&self, _study_name: &str, _number: u32, _max_step: i64) -> Option<u32> {
+        None
+    }
 }
 
 pub const NAMES: [&str; 3] = ["median", "asha", "hyperband"];

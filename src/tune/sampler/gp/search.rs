@@ -183,3 +183,93 @@ impl Search<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Data;
+    use super::*;
+    use crate::rng::Purpose;
+    use crate::tune::distribution::Distribution;
+    use crate::tune::sampler::testing::parameter;
+    use crate::tune::space::Space;
+    use crate::tune::trial::Point;
+
+    /// Two ranges and a grid of many values, and what a smooth function had at 20 points of them.
+    fn fitted(seed: u64) -> (Domain, Model, Vec<f64>, Stream) {
+        let range = || Distribution::float(0.0, 1.0, false, None).unwrap();
+        let space = Space::new(vec![
+            parameter("a", range()),
+            parameter("b", range()),
+            parameter("n", Distribution::int(0, 1999, false, 1).unwrap()),
+        ]);
+        let domain = Domain::new(&space.unwrap(), &Point::new());
+        let mut stream = Stream::new(seed, Purpose::Sampler, 0);
+        let mut x = Vec::new();
+        for _ in 0..20 {
+            let units: Vec<f64> = (0..3).map(|_| stream.unit()).collect();
+            x.extend(domain.spread(&units));
+        }
+        let height = |x: &[f64]| libm::cos(5.0 * x[0]) - x[1] * x[1] + libm::sin(4.0 * x[2]);
+        let y: Vec<f64> = x.chunks(3).map(height).collect();
+        let top = (0..20).max_by(|&a, &b| y[a].total_cmp(&y[b])).unwrap();
+        let incumbent = x[top * 3..][..3].to_vec();
+        let is_choice = domain.is_choice();
+        let model = Model::fit(Data { x, y, is_choice }).unwrap();
+        (domain, model, incumbent, stream)
+    }
+
+    #[test]
+    fn no_small_move_improves_a_proposal() {
+        for seed in 0..5 {
+            let (domain, model, incumbent, mut stream) = fitted(seed);
+            let x = propose(&model, &domain, &incumbent, &mut stream);
+            let value = log_ei(&model, model.best(), &x);
+            let moved = |d: usize, to: f64| {
+                let mut other = x.clone();
+                other[d] = to.clamp(0.0, 1.0);
+                log_ei(&model, model.best(), &other)
+            };
+            for d in [0, 1] {
+                for step in [-0.03, -0.01, -0.003, 0.003, 0.01, 0.03] {
+                    let other = moved(d, x[d] + step);
+                    assert!(
+                        other <= value + 1e-3,
+                        "seed {seed}, {d}, {step}: {other}, {value}"
+                    );
+                }
+            }
+            let k = domain.index_of(2, x[2]);
+            for k in k.saturating_sub(1)..=(k + 1).min(1999) {
+                let other = moved(2, domain.coordinate_of(2, k));
+                assert!(other <= value, "seed {seed}, {k}: {other}, {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn starts_are_the_best_and_others_by_their_improvement() {
+        let shares = [0.1, 1.0, 0.0, 0.3];
+        let candidates: Vec<Found> = shares
+            .iter()
+            .map(|share: &f64| Found {
+                x: vec![*share],
+                value: libm::log(*share),
+            })
+            .collect();
+        let mut stream = Stream::new(1, Purpose::Sampler, 0);
+        let mut counts = [0; 2];
+        for _ in 0..4000 {
+            let chosen = choose(candidates.clone(), 2, &mut stream);
+            assert_eq!(chosen[0].x, [1.0]);
+            match chosen[1].x[0] {
+                0.3 => counts[0] += 1,
+                0.1 => counts[1] += 1,
+                other => panic!("{other} has no chance"),
+            }
+        }
+        // 3000 with a deviation of 27.
+        assert!((2865..3135).contains(&counts[0]), "{counts:?}");
+        let all = choose(candidates, 9, &mut stream);
+        assert_eq!(all.len(), 3, "no candidate twice");
+    }
+}

@@ -1,0 +1,114 @@
+//! What the populations of a study share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::board::Board;
+use super::machine::Machine;
+use super::objective::Objective;
+use super::winner::Winner;
+use crate::cli::setup::facts;
+use crate::data::Parts;
+use crate::data::load::Loaded;
+use crate::train::Config;
+use crate::train::options::TrainOptions;
+use crate::tune::settings;
+use crate::tune::study::Study;
+use crate::tune::trial::{Point, Trial};
+use crate::{Error, Result};
+
+/// All that the populations of a study share.
+pub struct Trainer<'a> {
+    pub study: Study,
+    pub objective: &'a Objective,
+    pub loaded: Arc<Loaded>,
+    pub source: &'a str,
+    /// What is not searched.
+    pub given: &'a TrainOptions,
+    /// Each trial is trained on each of these; empty: on the data's own parts.
+    pub folds: &'a [Parts],
+    pub machine: Machine,
+    pub board: Board,
+    pub stop: &'a AtomicBool,
+    /// Trials that the study is to have.
+    pub trials: usize,
+    pub winner: Option<Winner>,
+    /// The worst of a population go on from the best: its seed.
+    pub pbt: Option<u64>,
+    /// Trials of each population.
+    pub sizes: Vec<usize>,
+    /// Trials that have begun and are not at their end, those that wait for their turn among them.
+    pub under_way: Vec<Trial>,
+    /// When no trial begins any more.
+    pub deadline: Option<Instant>,
+}
+
+impl Trainer<'_> {
+    /// The next trial, with these values decided already. `None` where every point has been tried.
+    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
+        let asked = self.study.ask(fixed)?;
+        if let Some(trial) = &asked {
+            self.board.begun(trial);
+            self.under_way.push(trial.clone());
+        }
+        Ok(asked)
+    }
+
+    /// Queues again all that has begun and is not at its end.
+    pub fn put_back(&mut self) -> Result<()> {
+        for trial in std::mem::take(&mut self.under_way) {
+            self.study.put_back(&trial)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no trial is to begin any more.
+    pub fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    pub fn pruner_name(&self) -> &'static str {
+        match (self.pbt, self.study.pruner()) {
+            (Some(_), _) => super::PBT,
+            (None, pruner) => pruner.map_or("none", |pruner| pruner.name()),
+        }
+    }
+
+    pub fn ended(&mut self, id: i64) {
+        self.under_way.retain(|trial| trial.id != id);
+    }
+
+    /// The configuration that a trial amounts to.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where its values make no sense together.
+    pub fn config_of(&self, trial: &Trial) -> Result<Config> {
+        self.config_at(&trial.params, trial.number)
+    }
+
+    /// The configuration of trial `number` at these values.
+    pub fn config_at(&self, point: &Point, number: u32) -> Result<Config> {
+        let table = settings::table(self.study.space(), point, self.given)?;
+        let options: TrainOptions = table
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
+        let mut merged = options.over(self.given);
+        // Every trial draws its own weights and orders, unless the seed itself is searched.
+        if !point.contains_key("seed") {
+            let seed = self.given.seed.unwrap_or(0);
+            merged.seed = Some(seed + u64::from(number));
+        }
+        let facts = facts(&self.loaded, self.source, self.folds);
+        merged.resolve(&TrainOptions::default(), &facts)
+    }
+
+    /// Values that all trials of a population have in common.
+    pub fn structure_of(&self, trial: &Trial) -> Point {
+        let space = self.study.space();
+        let of_all = |(name, _): &(&String, &f64)| settings::is_structural(space, name);
+        let params = trial.params.iter().filter(of_all);
+        params.map(|(name, value)| (name.clone(), *value)).collect()
+    }
+}
