@@ -160,3 +160,22 @@ fn folds_hold_every_sample_once() {
         refuse(dir, &args, 2, &[said]);
     }
 }
+
+#[test]
+fn a_member_that_diverged_is_left_out() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let members = "epochs = 2\nopt = \"sgd\"\n[[member]]\nlr = 0.1\n[[member]]\nlr = 1e20\n[[member]]\nlr = 0.05\n";
+    fs::write(dir.join("three.toml"), members).unwrap();
+    let line = "train synthetic:moons:401 --config three.toml --device cpu --batch 32 --quiet --json --out all";
+    let words: Vec<&str> = line.split_whitespace().collect();
+    succeed(dir, &words);
+    for (file, is_there) in [("000", true), ("001", false), ("002", true)] {
+        let path = dir.join(format!("all/members/{file}.safetensors"));
+        assert_eq!(path.is_file(), is_there, "{file}");
+    }
+    let text = succeed(dir, &["eval", "all", "--ensemble", "--json"]);
+    let eval = events(&text, "eval").remove(0);
+    assert_eq!(eval["members"], 2);
+    assert!(eval["accuracy"].as_f64() > Some(0.5), "{eval}");
+}

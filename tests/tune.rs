@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::program::{command, events, gpu_train, refuse, succeed};
+use common::program::{command, event, events, gpu_train, refuse, succeed};
 use common::study::{SEARCH, assert_alone, trials, words};
 use serde_json::Value;
 
@@ -128,6 +128,59 @@ fn a_grid_is_walked_once() {
     let points: std::collections::BTreeSet<String> =
         trials.values().map(|t| t["params"].to_string()).collect();
     assert_eq!(points.len(), 16);
+    // Trials of one structure together are no reason for a second walk.
+    succeed(
+        dir,
+        &words(&[SEARCH, grid, "--trials 50 --population 8 --out wide"]),
+    );
+    assert_eq!(common::study::trials(dir, "wide").len(), 16);
+}
+
+#[test]
+fn a_trial_that_no_memory_holds_fails_and_the_search_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let wide = "--space width=8|16000000 --space depth=2|3 --space lr=0.01|0.1 --batch 32 --sampler random \
+        --enqueue width=16000000,depth=2 --trials 6 --out study";
+    let text = succeed(dir, &words(&[SEARCH, wide]));
+    let trials = trials(dir, "study");
+    for trial in trials.values() {
+        let fits = trial["params"]["width"] == 8;
+        assert_eq!(
+            trial["state"],
+            if fits { "COMPLETE" } else { "FAIL" },
+            "{trial}"
+        );
+    }
+    assert_eq!(trials[&0]["state"], "FAIL");
+    assert!(event(&text, "result")["complete"].as_u64() > Some(0));
+}
+
+#[test]
+fn options_that_some_trials_have_are_theirs_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let given = "--momentum 0.7 --beta1 0.8 --dropout 0.1 --trials 12 --sampler random --out study --pruner none";
+    succeed(dir, &words(&[SEARCH, given]));
+    let mut seen = std::collections::BTreeSet::new();
+    for trial in trials(dir, "study").values() {
+        assert_eq!(trial["state"], "COMPLETE", "{trial}");
+        let config = trial["user_attrs"]["config"].as_str().expect("one");
+        let opt = trial["params"]["opt"].as_str().expect("an optimiser");
+        seen.insert(opt.to_string());
+        assert_eq!(
+            config.contains("momentum = 0.7"),
+            opt == "momentum",
+            "{config}"
+        );
+        assert_eq!(
+            config.contains("beta1 = 0.8"),
+            opt != "momentum",
+            "{config}"
+        );
+        assert!(config.contains("dropout:0") && config.contains("dropout = 0.1"));
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
 }
 
 #[test]
@@ -225,7 +278,17 @@ fn folds_are_judged_by_their_mean() {
             trial["intermediate"][epoch.to_string()].as_f64(),
             Some(mean)
         );
+        if trial["user_attrs"]["best_epoch"] == epoch {
+            let squares: f64 = all.iter().map(|a| (a - mean).powi(2)).sum();
+            let deviation = trial["user_attrs"]["deviation"].as_f64().unwrap();
+            assert!((deviation - (squares / 3.0).sqrt()).abs() < 1e-12);
+        }
     }
+    let result = event(&text, "result");
+    let best = &trials[&result["best_trial"].as_u64().unwrap()];
+    assert_eq!(result["deviation"], best["user_attrs"]["deviation"]);
+    let csv = fs::read_to_string(dir.join("study/trials.csv")).unwrap();
+    assert!(csv.starts_with("number,state,val-accuracy,deviation,epochs,"));
     // The winner is trained on all of them.
     assert!(
         events(&text, "result")[0]["test_accuracy"]
@@ -327,6 +390,13 @@ fn what_is_wrong_is_said() {
             "--refit --schedule plateau",
             &["plateau looks at a validation part"],
         ),
+        (
+            "--refit --metric val-accuracy --metric parameters",
+            &["no single best trial"],
+        ),
+        ("--space momentum=0..0.9", &["momentum, nesterov"]),
+        ("--opt sgd --beta1 0.8", &["adam, adamw"]),
+        ("--model mlp --space dropout=0..0.5", &["mlp has none"]),
     ] {
         let args = words(&[tune, args]);
         let output = gpu_train(dir, &args);

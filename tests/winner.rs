@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::program::{assert_same, event, events, succeed};
-use common::sources::shapes;
+use common::sources::{prices, shapes};
 use common::study::{SEARCH, assert_alone, trials, words};
 use serde_json::Value;
 
@@ -26,6 +26,9 @@ fn a_study_leaves_a_winner_that_can_be_used() {
     assert_eq!(result["best_value"].as_f64(), Some(best));
     let winner = &trials[&result["best_trial"].as_u64().expect("a number")];
     assert_eq!(value(winner), best);
+    // Of equals the first one, as everybody who reads the study finds it.
+    let first = trials.iter().find(|(_, trial)| value(trial) == best);
+    assert_eq!(result["best_trial"].as_u64(), first.map(|(n, _)| *n));
     let reached = winner["intermediate"]
         .as_object()
         .expect("by epoch")
@@ -129,5 +132,37 @@ fn a_refit_trains_on_the_validation_part_too() {
         for folder in ["study", "by-hand"] {
             fs::remove_dir_all(dir.join(folder)).unwrap();
         }
+    }
+}
+
+/// Scales, gaps and columns of a table follow from the training part, which a refit makes larger.
+#[test]
+fn a_refit_is_tested_as_it_was_trained() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    // A town for every fourth row, so that some towns are in one part alone; some far prices; some gaps.
+    let mut text = String::new();
+    for (row, line) in prices(120, ',', 3).lines().enumerate() {
+        let (first, rest) = line.split_once(',').expect("columns");
+        let (before, price) = rest.rsplit_once(',').expect("columns");
+        text += &match row {
+            0 => format!("town,{line}\n"),
+            _ if row % 29 == 0 => format!("t{},{first},{before},{}\n", row / 4, row * 10),
+            _ if row % 7 == 0 => format!("t{},,{rest}\n", row / 4),
+            _ => format!("t{},{first},{before},{price}\n", row / 4),
+        };
+    }
+    fs::write(dir.join("prices.csv"), text).unwrap();
+    let search = "tune prices.csv --val-split 0.4 --device cpu --quiet --json --epochs 3 --trials 2 --batch 8 \
+        --space lr=0.01|0.02 --refit --out study";
+    let result = event(&succeed(dir, &words(&[search])), "result");
+    let eval = event(&succeed(dir, &["eval", "study", "--json"]), "eval");
+    for (mine, theirs) in [("test_loss", "loss"), ("test_r2", "r2")] {
+        let (mine, theirs) = (&result[mine], &eval[theirs]);
+        let [mine, theirs] = [mine, theirs].map(|n| n.as_f64().expect("a number"));
+        assert!(
+            (mine - theirs).abs() <= 1e-6 * theirs.abs(),
+            "{mine} and {theirs}"
+        );
     }
 }

@@ -57,7 +57,9 @@ impl Done<'_> {
         if !self.setup.is_population() {
             return Ok(());
         }
-        for member in 0..self.setup.members.len() {
+        // What has diverged answers nothing.
+        let stands = |member: &usize| !self.state.members[*member].has_diverged();
+        for member in (0..self.setup.members.len()).filter(stands) {
             let name = format!("members/{member:03}.safetensors");
             self.folder.write(&name, &model(member))?;
         }

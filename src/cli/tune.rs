@@ -24,6 +24,7 @@ use super::setup::{facts, folds};
 use super::ui::{Ui, err};
 use crate::data::load::{Loaded, load};
 use crate::data::options::DataOptions;
+use crate::train::config::{Config, Facts};
 use crate::train::file::Options;
 use crate::train::options::{TrainOptions, overlay};
 use crate::train::run_folder::{Reserved, reserve};
@@ -156,13 +157,14 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         true => settings::default_space(&given, loaded.data.parts.train.len())?,
         false => typed_space,
     };
+    settings::check_given(&space, &given)?;
     if space.is_empty() {
         return Err(Error::Usage(
             "every parameter of the default search is set by an option: name others with --space"
                 .to_string(),
         ));
     }
-    let usual = given.resolve(&args.train, &facts(&loaded, &source, &parts))?;
+    let usual = usual(&args, &given, &facts(&loaded, &source, &parts))?;
     given.epochs = match space.get("epochs") {
         None => Some(i64::from(usual.epochs)),
         Some(_) => None,
@@ -175,7 +177,7 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         &args,
         &objective,
         &space,
-        given.seed.unwrap_or(0),
+        &given,
         usual.epochs,
         &folder.path,
         &loaded,
@@ -244,7 +246,17 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         started,
     };
     match searched {
-        Ok(why) => ending.finish(trainer, &why),
+        Ok(why) => {
+            let resume = ending.resume_words(&trainer, &source);
+            ending.finish(trainer, &why).inspect_err(|e| {
+                if matches!(e, Error::Interrupted) {
+                    err(&format!(
+                        "interrupted while the best trial was trained: the trials are in {}; {resume}",
+                        folder.path.display()
+                    ));
+                }
+            })
+        }
         Err(Error::Interrupted) => {
             let resume = ending.resume_words(&trainer, &source);
             ending.files(&mut trainer, "interrupted")?;
@@ -255,13 +267,32 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
             Err(Error::Interrupted)
         }
         Err(e) => {
-            if trainer.board.counts() == [0; 3] {
+            if trainer.board.counts() == [0; 3] && trainer.sizes.is_empty() {
                 drop(trainer);
                 abandon(&folder);
+            } else {
+                err(&format!(
+                    "broken off: {}",
+                    ending.resume_words(&trainer, &source)
+                ));
             }
             Err(e)
         }
     }
+}
+
+/// What a trial is where nothing is searched. What may have a meaning in some trials alone is left out.
+fn usual(args: &Args, given: &TrainOptions, facts: &Facts) -> Result<Config> {
+    let without = |options: &TrainOptions| TrainOptions {
+        momentum: None,
+        beta1: None,
+        beta2: None,
+        eps: None,
+        alpha: None,
+        dropout: None,
+        ..options.clone()
+    };
+    without(given).resolve(&without(&args.train), facts)
 }
 
 /// Takes the folder of a study away in which nothing was tried.

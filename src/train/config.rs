@@ -429,15 +429,22 @@ impl TrainOptions {
     }
 }
 
-fn refuse_idle_numbers(optimizer: OptimizerKind, given: &[(&str, bool)]) -> Result<()> {
+/// The optimisers that have a number of that name (momentum, beta1, beta2, eps, alpha); all of them for
+/// another name.
+pub fn users_of(name: &str) -> &'static [OptimizerKind] {
     use OptimizerKind::{Adagrad, Adam, Adamw, Momentum, Nesterov, Rmsprop};
+    match name {
+        "momentum" => &[Momentum, Nesterov],
+        "beta1" | "beta2" => &[Adam, Adamw],
+        "eps" => &[Adagrad, Rmsprop, Adam, Adamw],
+        "alpha" => &[Rmsprop],
+        _ => &OptimizerKind::ALL,
+    }
+}
+
+fn refuse_idle_numbers(optimizer: OptimizerKind, given: &[(&str, bool)]) -> Result<()> {
     for (name, _) in given.iter().filter(|(_, given)| *given) {
-        let users: &[OptimizerKind] = match *name {
-            "momentum" => &[Momentum, Nesterov],
-            "beta1" | "beta2" => &[Adam, Adamw],
-            "eps" => &[Adagrad, Rmsprop, Adam, Adamw],
-            _ => &[Rmsprop],
-        };
+        let users = users_of(name);
         if !users.contains(&optimizer) {
             let names: Vec<&str> = users.iter().map(|kind| kind.name()).collect();
             return Err(Error::Usage(format!(

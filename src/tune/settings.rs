@@ -1,11 +1,17 @@
 //! What a trial's values mean for a run: options, and layers where width and depth are searched.
 
+mod idle;
+
 use super::distribution::{Distribution, Scalar};
 use super::space::{Parameter, Space};
 use super::trial::{Point, Trial};
+use crate::plan::OptimizerKind;
+use crate::train::config::users_of;
 use crate::train::file::OF_A_MEMBER;
 use crate::train::options::{self, TrainOptions};
 use crate::{Error, Result, suggest};
+
+pub use idle::check_given;
 
 /// Parameters that are no option themselves: the layers are made from them.
 const OF_LAYERS: [&str; 3] = ["width", "depth", "activation"];
@@ -68,14 +74,47 @@ pub fn check(space: &Space, given: &TrainOptions) -> Result<()> {
             )));
         }
     }
-    let makes_layers = OF_LAYERS.iter().any(|name| space.get(name).is_some());
-    if makes_layers && (given.model.is_some() || space.get("model").is_some()) {
+    let of_layers = OF_LAYERS.iter().any(|name| space.get(name).is_some());
+    if of_layers && names_model(space, given) {
         return Err(Error::Usage(
             "width, depth and activation make the layers, and so does the model: leave one of the two out"
                 .to_string(),
         ));
     }
-    Ok(())
+    idle::check_space(space, given)
+}
+
+fn names_model(space: &Space, given: &TrainOptions) -> bool {
+    given.model.is_some() || space.get("model").is_some()
+}
+
+/// Whether a trial's layers are made here: where something of them is searched, or where there is a rate
+/// of dropout and no model that it is for.
+fn makes_layers(space: &Space, given: &TrainOptions) -> bool {
+    let of_layers = OF_LAYERS.iter().any(|name| space.get(name).is_some());
+    of_layers || (drops(space, given) && !names_model(space, given))
+}
+
+fn drops(space: &Space, given: &TrainOptions) -> bool {
+    space.get("dropout").is_some() || given.dropout.is_some()
+}
+
+/// Options without the numbers that their optimiser does not have: in a search, those are for the trials
+/// of another one.
+pub fn of_optimizer(mut options: TrainOptions) -> TrainOptions {
+    let kind = OptimizerKind::from_name(&options.opt.as_deref().unwrap_or("adam").to_lowercase());
+    for (name, value) in [
+        ("momentum", &mut options.momentum),
+        ("beta1", &mut options.beta1),
+        ("beta2", &mut options.beta2),
+        ("eps", &mut options.eps),
+        ("alpha", &mut options.alpha),
+    ] {
+        if kind.is_some_and(|kind| !users_of(name).contains(&kind)) {
+            *value = None;
+        }
+    }
+    options
 }
 
 /// The space where none is given, with what is fixed by an option left out.
@@ -117,9 +156,8 @@ pub fn table(space: &Space, point: &Point, given: &TrainOptions) -> Result<toml:
             table.insert(name.clone(), value);
         }
     }
-    if OF_LAYERS.iter().any(|name| space.get(name).is_some()) {
-        let drops = space.get("dropout").is_some() || given.dropout.is_some();
-        let model = layers(&value, drops)?;
+    if makes_layers(space, given) {
+        let model = layers(&value, drops(space, given))?;
         table.insert("model".to_string(), toml::Value::String(model));
     }
     Ok(table)
@@ -220,6 +258,36 @@ mod tests {
     }
 
     #[test]
+    fn dropout_has_layers_and_numbers_have_their_optimiser() {
+        let space = notation::space(["dropout=0..0.5", "opt=adam|sgd|momentum"]).unwrap();
+        let given = TrainOptions {
+            momentum: Some(0.7),
+            beta1: Some(0.8),
+            ..TrainOptions::default()
+        };
+        check(&space, &given).unwrap();
+        for (opt, momentum, beta1) in [
+            ("adam", None, Some(0.8)),
+            ("momentum", Some(0.7), None),
+            ("sgd", None, None),
+        ] {
+            let values = [
+                ("dropout", Scalar::Float(0.25)),
+                ("opt", Scalar::Text(opt.to_string())),
+            ];
+            let made = table(&space, &point(&space, &values), &given).unwrap();
+            let made: TrainOptions = made.try_into().unwrap();
+            assert_eq!(made.model.as_deref(), Some("linear:128,relu,dropout:0"));
+            let options = of_optimizer(made.over(&given));
+            assert_eq!(
+                (options.momentum, options.beta1),
+                (momentum, beta1),
+                "{opt}"
+            );
+        }
+    }
+
+    #[test]
     fn what_a_structure_depends_on_belongs_to_it() {
         let space = notation::space([
             "opt=adam|sgd",
@@ -244,6 +312,9 @@ mod tests {
             ("lrr=0..1", "did you mean lr"),
             ("lr=0.1..1", "given and searched"),
             ("width=32..64", "make the layers"),
+            ("momentum=0..0.9", "belongs to momentum, nesterov"),
+            ("huber-delta=0.1..1", "--loss huber"),
+            ("dropout=0..0.5", "mlp has none"),
             ("device=cpu|gpu", "no such hyper-parameter"),
         ] {
             let space = notation::space([text]).unwrap();

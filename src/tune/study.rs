@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::distribution::Scalar;
 use super::pruner::{Judged, Pruner, Verdict};
 use super::sampler::{Answer, Question, Sampler};
 use super::space::Space;
 use super::storage::{self, AttributeKind, Storage, Write};
 use super::trial::{Attributes, Direction, Point, Trial, TrialState};
+use crate::data::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 /// What decides a study, beside what its storage holds.
@@ -41,6 +44,14 @@ impl Plan {
             }
         }
     }
+}
+
+/// What a study's trials are trained on.
+#[derive(Serialize, Deserialize)]
+struct About {
+    #[serde(flatten)]
+    fingerprint: Fingerprint,
+    folds: Option<i64>,
 }
 
 /// A study that is open.
@@ -122,6 +133,86 @@ impl Study {
         Ok(self)
     }
 
+    /// Notes by which metrics trials are judged, for people and for the next worker.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the study's trials are judged by others.
+    pub fn measures(&mut self, metrics: &[&str]) -> Result<()> {
+        let names = serde_json::json!(metrics).to_string();
+        let stored = self.noted("metrics", &names)?;
+        if stored != names {
+            let words = |json: &str| {
+                let list: Vec<String> = serde_json::from_str(json).unwrap_or_default();
+                list.join(", ")
+            };
+            return Err(Error::Usage(format!(
+                "study {} measures {}, and this measures {}: choose another --study, or its --metric",
+                self.name,
+                words(&stored),
+                words(&names)
+            )));
+        }
+        // As Optuna's `Study.set_metric_names`.
+        let (kind, key) = (AttributeKind::System, "study:metric_names");
+        match self
+            .storage
+            .study_attributes(self.id, kind)?
+            .contains_key(key)
+        {
+            true => Ok(()),
+            false => self.storage.set_study_attribute(self.id, kind, key, &names),
+        }
+    }
+
+    /// Notes on which data trials are trained.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the study's trials have others, or other parts of them.
+    pub fn is_about(&mut self, data: &str, now: &Fingerprint, folds: Option<i64>) -> Result<()> {
+        let about = About {
+            fingerprint: now.clone(),
+            folds,
+        };
+        let text = serde_json::to_string(&about).expect("plain data");
+        let stored: Option<About> = serde_json::from_str(&self.noted("data", &text)?).ok();
+        let difference = match stored {
+            // Somebody else's note.
+            None => None,
+            Some(stored) if stored.folds != folds => {
+                let words = |folds: Option<i64>| match folds {
+                    Some(folds) => format!("{folds} folds"),
+                    None => "no folds".to_string(),
+                };
+                Some(format!(
+                    "{} then, {} now",
+                    words(stored.folds),
+                    words(folds)
+                ))
+            }
+            Some(stored) => stored.fingerprint.difference(now),
+        };
+        match difference {
+            None => Ok(()),
+            Some(what) => Err(Error::Usage(format!(
+                "study {} is about other data than {data} as it is split here: {what}; choose another --study, or the same data and options",
+                self.name
+            ))),
+        }
+    }
+
+    /// What the study has noted under a key, which is `json` where it had nothing.
+    fn noted(&mut self, key: &str, json: &str) -> Result<String> {
+        let noted = self
+            .storage
+            .study_attributes(self.id, AttributeKind::User)?;
+        if let Some(stored) = noted.get(key) {
+            return Ok(stored.clone());
+        }
+        self.storage
+            .set_study_attribute(self.id, AttributeKind::User, key, json)?;
+        Ok(json.to_string())
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -154,6 +245,18 @@ impl Study {
         let repeated: BTreeSet<u32> = trials.iter().flat_map(storage::retry_history).collect();
         let counts = |t: &&Trial| t.state != TrialState::Waiting && !repeated.contains(&t.number);
         Ok(trials.iter().filter(counts).count())
+    }
+
+    /// Trials at work, by number with the epochs that they have reported.
+    pub fn running(&mut self) -> Result<Vec<(u32, usize)>> {
+        let trials = self.storage.trials(self.id)?.iter();
+        let running = trials.filter(|t| t.state == TrialState::Running);
+        Ok(running.map(|t| (t.number, t.intermediate.len())).collect())
+    }
+
+    /// Whether it is known of a worker that it is gone.
+    pub fn has_heartbeat(&self) -> bool {
+        self.storage.has_heartbeat()
     }
 
     /// Whether somebody has queued a trial.

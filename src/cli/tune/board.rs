@@ -136,9 +136,10 @@ impl Board {
         let (measure, direction) = self.objective.first();
         let words = settings::words(trial, &self.space);
         let row = (value, trial.number, words.clone());
-        let place = self
-            .best
-            .partition_point(|b| !direction.is_better(value, b.0));
+        let place = self.best.partition_point(|b| match value == b.0 {
+            true => b.1 < trial.number,
+            false => !direction.is_better(value, b.0),
+        });
         self.best.insert(place, row);
         self.best.truncate(ROWS);
         let values: Vec<String> = self

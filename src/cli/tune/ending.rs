@@ -11,7 +11,8 @@ use super::trainer::Trainer;
 use super::winner::Winner;
 use crate::cli::training::{self, Request, RunArgs};
 use crate::cli::ui::Ui;
-use crate::cli::{loaded, memory, open};
+use crate::cli::{loaded as of_model, memory, open};
+use crate::data::load::{Loaded, load};
 use crate::files::write_whole;
 use crate::models::file::Model;
 use crate::train::Config;
@@ -49,9 +50,14 @@ impl Ending<'_> {
                 .iter()
                 .rev()
                 .find_map(|t| t.system.get("fail_reason"));
-            let reason = reason.map_or(String::new(), |r| format!(": {}", r.trim_matches('"')));
+            let reason = reason.map_or(String::new(), |r| {
+                format!(
+                    ": {}; the search space may be too wide",
+                    r.trim_matches('"')
+                )
+            });
             return Err(Error::Check(format!(
-                "none of {} trials came to its end{reason}; the search space may be too wide, see {}",
+                "{why}, and none of {} trials came to its end{reason}; see {}",
                 trials.len(),
                 self.folder.display()
             )));
@@ -75,11 +81,8 @@ impl Ending<'_> {
         if !trainer.objective.is_single() {
             return Ok(());
         }
-        let (_, direction) = trainer.objective.first();
-        let stored = Winner::stored(trainer)?;
-        let ours = trainer.winner.as_ref().map(|winner| winner.value);
-        if let Some(stored) = stored
-            && ours.is_none_or(|ours| direction.is_better(stored.value, ours))
+        if let Some(stored) = Winner::stored(trainer)?
+            && trainer.leads(stored.value, stored.number)
         {
             trainer.winner = Some(stored);
         }
@@ -111,10 +114,15 @@ impl Ending<'_> {
         };
         let config = toml::to_string(&winner.config)
             .map_err(|e| Error::Data(format!("cannot write best.toml: {e}")))?;
-        let measure = trainer.objective.first().0;
         let (number, epoch) = (winner.number, winner.epoch);
-        let value = measure.show(winner.value);
-        let text = format!("# trial {number}: {value}, in epoch {epoch}\n{config}");
+        let value = trainer.objective.words(winner.value, winner.deviation);
+        let evolved = match winner.evolved {
+            true => {
+                "# population-based training changed these values on the way: from the start they come to something else\n"
+            }
+            false => "",
+        };
+        let text = format!("# trial {number}: {value}, in epoch {epoch}\n{evolved}{config}");
         write_whole(&self.folder.join("best.toml"), text.as_bytes())?;
         let whole = self.refit || !trainer.folds.is_empty();
         let model = match (&winner.model, whole) {
@@ -129,7 +137,7 @@ impl Ending<'_> {
                 if came_to != winner.value {
                     ui.say(&format!(
                         "  it comes to {} here, to {value} where it was trained first",
-                        measure.show(came_to)
+                        trainer.objective.words(came_to, None)
                     ));
                 }
                 model
@@ -138,7 +146,14 @@ impl Ending<'_> {
         trainer.winner = Some(winner);
         let path = self.folder.join("model.safetensors");
         write_whole(&path, &model)?;
-        self.test(trainer, &path)
+        match whole {
+            // Its scales and columns are those of the parts that it was trained on.
+            true => {
+                let info = Model::read(&path)?.info;
+                test(&load(&info.source, &info.data, false)?, &path)
+            }
+            false => test(&trainer.loaded, &path),
+        }
     }
 
     /// Trains the winner's configuration on training and validation part together, in a run folder of
@@ -150,10 +165,11 @@ impl Ending<'_> {
             config.device = self.device.to_string();
         }
         without_validation(&mut config, winner.epoch)?;
-        let has_own_val = {
-            let loaded = &trainer.loaded;
-            loaded.options.val_split == Some(0.0) && !loaded.data.parts.val.is_empty()
-        };
+        let loaded = &trainer.loaded;
+        let n_val = loaded.data.parts.val.len();
+        // As many more as were kept for validation.
+        config.data.limit = config.data.limit.map(|limit| limit + n_val as i64);
+        let has_own_val = loaded.options.val_split == Some(0.0) && n_val > 0;
         config.data.join_val = has_own_val.then_some(true).or(config.data.join_val);
         let text = toml::to_string(&config)
             .map_err(|e| Error::Data(format!("cannot write the configuration: {e}")))?;
@@ -173,21 +189,6 @@ impl Ending<'_> {
         })?;
         let model = run.join("model.safetensors");
         std::fs::read(&model).map_err(|e| Error::io(&model, "read", e))
-    }
-
-    fn test(&self, trainer: &Trainer, path: &Path) -> Result<Option<Scores>> {
-        let data = &trainer.loaded.data;
-        if data.parts.test.is_empty() {
-            return Ok(None);
-        }
-        let model = Model::read(path)?;
-        let spec = loaded::spec(&model, data);
-        let plan = memory::record(&spec, &model.sequential)?;
-        let mut backend = open::cpu(&plan)?;
-        let feed = loaded::feed(&model, data);
-        loaded::prepare(&mut *backend.exec, &model, &feed)?;
-        let result = evaluate(&mut *backend.exec, &feed, &data.parts.test)?.swap_remove(0);
-        Ok(Some(test_scores(data, trainer.loaded.target, &result)))
     }
 
     fn write(&self, trainer: &mut Trainer, why: &str, results: &[(String, String)]) -> Result<()> {
@@ -299,7 +300,7 @@ impl Ending<'_> {
                 "best: trial {}, {} {} in epoch {}{tested_words}; {words}",
                 winner.number,
                 measure.words(),
-                measure.show(winner.value),
+                trainer.objective.words(winner.value, winner.deviation),
                 winner.epoch
             ));
             for command in self.commands(trainer.source) {
@@ -308,6 +309,9 @@ impl Ending<'_> {
             event["best_trial"] = winner.number.into();
             event["best_value"] = winner.value.into();
             event["best_epoch"] = winner.epoch.into();
+            if let Some(deviation) = winner.deviation {
+                event["deviation"] = deviation.into();
+            }
             if let Some(test) = tested {
                 event["test_loss"] = test.loss.into();
                 event["test_accuracy"] = test.accuracy.into();
@@ -350,6 +354,22 @@ impl Ending<'_> {
         front.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]));
         front
     }
+}
+
+/// A model's scores on the test part.
+fn test(loaded: &Loaded, path: &Path) -> Result<Option<Scores>> {
+    let data = &loaded.data;
+    if data.parts.test.is_empty() {
+        return Ok(None);
+    }
+    let model = Model::read(path)?;
+    let spec = of_model::spec(&model, data);
+    let plan = memory::record(&spec, &model.sequential)?;
+    let mut backend = open::cpu(&plan)?;
+    let feed = of_model::feed(&model, data);
+    of_model::prepare(&mut *backend.exec, &model, &feed)?;
+    let result = evaluate(&mut *backend.exec, &feed, &data.parts.test)?.swap_remove(0);
+    Ok(Some(test_scores(data, loaded.target, &result)))
 }
 
 /// A configuration that trains on training and validation part together: what looks at a validation part

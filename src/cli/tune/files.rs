@@ -21,6 +21,8 @@ pub fn csv(trials: &[Trial], space: &Space, objective: &Objective) -> Result<Vec
     let names = || space.parameters().iter().map(|p| p.name.as_str());
     let mut header = vec!["number", "state"];
     header.extend(objective.measures.iter().map(|m| m.name()));
+    let in_folds = trials.iter().any(|t| t.user.contains_key("deviation"));
+    header.extend(in_folds.then_some("deviation"));
     header.extend(["epochs", "best_epoch", "seconds"]);
     header.extend(names());
     let failed = |e: csv::Error| Error::Data(format!("cannot write trials.csv: {e}"));
@@ -29,8 +31,10 @@ pub fn csv(trials: &[Trial], space: &Space, objective: &Objective) -> Result<Vec
         let mut row = vec![trial.number.to_string(), trial.state.name().to_string()];
         let value = |ix: usize| trial.values.get(ix).map_or(String::new(), f64::to_string);
         row.extend((0..objective.measures.len()).map(value));
+        let noted = |key: &str| trial.user.get(key).cloned().unwrap_or_default();
+        row.extend(in_folds.then(|| noted("deviation")));
         row.push(trial.intermediate.len().to_string());
-        row.push(trial.user.get("best_epoch").cloned().unwrap_or_default());
+        row.push(noted("best_epoch"));
         row.push(seconds(trial).map_or(String::new(), |s| format!("{s:.3}")));
         let word = |name: &str| {
             trial

@@ -181,6 +181,28 @@ impl Objective {
         };
         self.measures.iter().map(mean).collect()
     }
+
+    /// Standard deviation (of a sample, with n - 1) of the first measure over the folds; `None` of fewer
+    /// than two.
+    pub fn deviation(&self, records: &[&EpochRecord]) -> Option<f64> {
+        let all: Vec<f64> = records
+            .iter()
+            .filter_map(|r| self.measures[0].of(r))
+            .collect();
+        let n = all.len() as f64;
+        let mean = all.iter().sum::<f64>() / n;
+        let squares: f64 = all.iter().map(|v| (v - mean) * (v - mean)).sum();
+        (all.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
+    }
+
+    /// "92.10 %", over folds "92.10 % ± 0.41 %".
+    pub fn words(&self, value: f64, deviation: Option<f64>) -> String {
+        let show = |value: f64| self.measures[0].show(value);
+        match deviation {
+            None => show(value),
+            Some(deviation) => format!("{} ± {}", show(value), show(deviation)),
+        }
+    }
 }
 
 #[cfg(test)]

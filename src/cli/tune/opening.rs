@@ -8,6 +8,7 @@ use super::objective::Objective;
 use super::{Args, PBT};
 use crate::cli::training::MOST_MEMBERS;
 use crate::cli::ui::err;
+use crate::data::fingerprint::Fingerprint;
 use crate::data::load::Loaded;
 use crate::train::file::Options;
 use crate::train::options::TrainOptions;
@@ -70,6 +71,12 @@ pub fn check_parts(
     space: &Space,
     refit: bool,
 ) -> Result<()> {
+    if refit && !objective.is_single() {
+        return Err(Error::Usage(
+            "--refit: a search for several metrics has no single best trial; train one of the front by its configuration in trials.json"
+                .to_string(),
+        ));
+    }
     let validates = objective
         .measures
         .iter()
@@ -109,7 +116,7 @@ pub fn open_study(
     args: &Args,
     objective: &Objective,
     space: &Space,
-    seed: u64,
+    given: &TrainOptions,
     epochs: u32,
     folder: &Path,
     loaded: &Loaded,
@@ -130,12 +137,20 @@ pub fn open_study(
         space: space.clone(),
         sampler,
         pruner,
-        seed,
+        seed: given.seed.unwrap_or(0),
         max_step,
         heartbeat: Duration::from_secs_f64(args.heartbeat),
     };
     let name = args.study.as_deref().unwrap_or(&loaded.data.name);
-    Study::open(storage, name, &objective.directions, plan)
+    let mut study = Study::open(storage, name, &objective.directions, plan)?;
+    let metrics: Vec<&str> = objective.measures.iter().map(|m| m.name()).collect();
+    study.measures(&metrics)?;
+    study.is_about(
+        &loaded.data.name,
+        &Fingerprint::of(&loaded.data),
+        given.folds,
+    )?;
+    Ok(study)
 }
 
 /// The most epochs that a trial may have, where they are searched.
@@ -193,7 +208,15 @@ fn pruner_of(args: &Args, objective: &Objective, max_step: i64) -> Result<Option
 
 /// Reads one `--enqueue`.
 pub fn enqueued(text: &str) -> Result<Vec<(String, Scalar)>> {
-    let pair = |part: &str| {
+    // A value may hold commas: "model=linear:64,relu".
+    let mut parts: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        match parts.last_mut() {
+            Some(last) if !part.contains('=') => *last += &format!(",{part}"),
+            _ => parts.push(part.to_string()),
+        }
+    }
+    let pair = |part: &String| {
         let (name, value) = part.split_once('=').ok_or_else(|| {
             Error::Usage(format!(
                 "--enqueue {text}: write names and values, such as lr=0.01,opt=adam"
@@ -201,7 +224,7 @@ pub fn enqueued(text: &str) -> Result<Vec<(String, Scalar)>> {
         })?;
         Ok((name.trim().to_string(), Scalar::from_word(value.trim())))
     };
-    text.split(',').map(pair).collect()
+    parts.iter().map(pair).collect()
 }
 
 /// Queues values that are all in the space.
@@ -224,4 +247,19 @@ pub fn queue(study: &mut Study, values: &[(String, Scalar)]) -> Result<()> {
         fixed.insert(name.clone(), distribution.external(internal));
     }
     study.enqueue(&fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queued_value_may_hold_commas() {
+        let read = enqueued("lr=0.01,model=linear:64,relu,linear:8,opt=adam").unwrap();
+        let model = Scalar::Text("linear:64,relu,linear:8".to_string());
+        assert_eq!(read[0], ("lr".to_string(), Scalar::Float(0.01)));
+        assert_eq!(read[1], ("model".to_string(), model));
+        assert_eq!(read[2].0, "opt");
+        assert!(enqueued("adam").is_err());
+    }
 }

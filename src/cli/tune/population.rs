@@ -9,6 +9,7 @@ use super::running::{Arenas, Running, Watch};
 use super::trainer::Trainer;
 use super::winner::Winner;
 use crate::cli::setup::{Room, Settings, Setup};
+use crate::models::file::encode;
 use crate::train::stopping::Reason;
 use crate::train::{self, Config, EpochRecord, MemberState};
 use crate::tune::study::{Next, json};
@@ -34,6 +35,8 @@ struct Best {
     epoch: u32,
     /// One per objective; NaN for those that are not learned.
     values: Vec<f64>,
+    /// Over its folds.
+    deviation: Option<f64>,
     /// By which it was trained up to then.
     config: Config,
     /// Weights \[arena_len\], where they may be the study's best.
@@ -66,9 +69,7 @@ impl Trainer<'_> {
         let config = match self.config_of(&trial) {
             Ok(config) => config,
             Err(e) => {
-                self.study.fail(trial.id, &e.to_string())?;
-                self.board.failed(&trial, &e.to_string());
-                self.ended(trial.id);
+                self.fail(&trial, &e.to_string())?;
                 return Ok(None);
             }
         };
@@ -217,10 +218,7 @@ impl Trainer<'_> {
             .report(&mut seat.trial, i64::from(epoch), values[0])?;
         let best = seat.best.as_ref().map(|best| best.values[0]);
         if best.is_none_or(|best| direction.is_better(values[0], best)) {
-            let leads = self.winner.as_ref().map(|w| w.value);
-            let may_win = self.objective.is_single()
-                && self.folds.is_empty()
-                && leads.is_none_or(|leads| direction.is_better(values[0], leads));
+            let may_win = self.folds.is_empty() && self.leads(values[0], seat.trial.number);
             let weights = match may_win {
                 true => {
                     if weights.is_none() {
@@ -236,6 +234,7 @@ impl Trainer<'_> {
             seat.best = Some(Best {
                 epoch,
                 values: values.clone(),
+                deviation: self.objective.deviation(&records),
                 config: seat.config.clone(),
                 weights,
             });
@@ -286,18 +285,19 @@ impl Trainer<'_> {
             .tell(&seat.trial, TrialState::Complete, &values)?;
         seat.trial.state = TrialState::Complete;
         seat.trial.values = values.clone();
-        let (_, direction) = self.objective.first();
-        let leads = self.winner.as_ref().map(|w| w.value);
-        let wins = self.objective.is_single()
-            && leads.is_none_or(|leads| direction.is_better(values[0], leads));
+        let wins = self.leads(values[0], seat.trial.number);
         if wins {
-            self.winner = Some(Winner::new(
-                running.setup,
-                &best.config,
-                &seat.trial,
-                best.epoch,
-                best.weights.as_deref(),
-            ));
+            let encoded =
+                |arena: &Vec<f32>| encode(&running.setup.model_info(0), &running.setup.plan, arena);
+            self.winner = Some(Winner {
+                number: seat.trial.number,
+                value: values[0],
+                deviation: best.deviation,
+                epoch: best.epoch,
+                config: best.config,
+                evolved: !seat.changes.is_empty(),
+                model: best.weights.as_ref().map(encoded),
+            });
         }
         self.board.complete(&seat.trial, best.epoch, wins);
         Ok(())
@@ -316,6 +316,9 @@ impl Trainer<'_> {
             ("parameters".to_string(), parameters.to_string()),
             ("device".to_string(), json(&seat.config.device)),
         ]);
+        if let Some(deviation) = seat.best.as_ref().and_then(|best| best.deviation) {
+            noted.insert("deviation".to_string(), deviation.to_string());
+        }
         if !seat.changes.is_empty() {
             noted.insert("pbt".to_string(), format!("[{}]", seat.changes.join(", ")));
         }

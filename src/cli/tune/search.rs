@@ -1,6 +1,8 @@
 //! Asks for trials, and lets them train in populations of one structure.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::Args;
 use super::trainer::Trainer;
@@ -23,6 +25,7 @@ pub fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
         (false, false) => LARGEST_POPULATION,
     };
     let wanted = args.population.unwrap_or(usual);
+    let mut patience = Patience::default();
     loop {
         if trainer.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -34,50 +37,138 @@ pub fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
             ));
         }
         let left = args.trials.saturating_sub(trainer.study.begun()?);
-        if left == 0 {
-            return Ok(format!("all {} trials are done", args.trials));
-        }
-        let late = || {
-            format!(
-                "the {} of --timeout are over",
-                args.timeout.as_deref().unwrap_or("0s")
-            )
+        let late = trainer.is_late();
+        let asked = match left > 0 && !late {
+            true => ask(trainer, args, wanted, left)?,
+            false => None,
         };
-        if trainer.is_late() {
-            return Ok(late());
-        }
-        let together = model_based || args.population.is_some() || args.evolves();
-        let grouped = match (trainer.study.has_waiting()?, together) {
-            (true, _) => grouped(trainer, wanted.min(left), true)?,
-            (false, true) => asked_together(trainer, wanted.min(left))?,
-            (false, false) => grouped(trainer, LARGEST_POPULATION.min(left), false)?,
-        };
-        if grouped.is_empty() {
-            return Ok("every point of the space has been tried".to_string());
-        }
-        for group in grouped {
-            let mut group = group;
-            while !group.is_empty() {
-                if trainer.is_late() {
-                    return Ok(late());
+        match asked {
+            Some(groups) => {
+                patience = Patience::default();
+                for group in groups {
+                    train(trainer, group, wanted)?;
                 }
-                let fits = fitting(trainer, &group, wanted.min(group.len()))?;
-                let rest = group.split_off(fits.min(group.len()));
-                trainer.train(group)?;
-                group = rest;
+            }
+            None if late => {
+                return Ok(format!(
+                    "the {} of --timeout are over",
+                    args.timeout.as_deref().unwrap_or("0s")
+                ));
+            }
+            None if patience.waits(trainer, Duration::from_secs_f64(args.heartbeat))? => {}
+            None => {
+                let what = match left {
+                    0 => format!("all {} trials are done", args.trials),
+                    _ => "every point of the space has been tried".to_string(),
+                };
+                return Ok(match trainer.study.running()?.len() {
+                    0 => what,
+                    n => format!("{what}, but for {n} that run elsewhere"),
+                });
             }
         }
     }
 }
 
-/// One trial, and then others of its structure, with those before them under way.
-fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Vec<Vec<Trial>>> {
+/// The next trials, in groups of one structure; `None` where every point has been tried.
+fn ask(
+    trainer: &mut Trainer,
+    args: &Args,
+    wanted: usize,
+    left: usize,
+) -> Result<Option<Vec<Vec<Trial>>>> {
+    let model_based = trainer.study.sampler().is_model_based();
+    let together = model_based || args.population.is_some() || args.evolves();
+    // Where others may work on the study too, none takes all that is left.
+    let most = match args.storage {
+        Some(_) => left.div_ceil(4),
+        None => left,
+    };
+    match (trainer.study.has_waiting()?, together) {
+        (true, _) => grouped(trainer, wanted.min(left), true),
+        (false, true) => asked_together(trainer, wanted.min(left)),
+        (false, false) => grouped(trainer, LARGEST_POPULATION.min(most), false),
+    }
+}
+
+/// Trains trials of one structure, as many at a time as fit. They fail where not even one does.
+fn train(trainer: &mut Trainer, mut group: Vec<Trial>, wanted: usize) -> Result<()> {
+    while !group.is_empty() && !trainer.is_late() {
+        let fits = match fitting(trainer, &group[0], wanted.min(group.len())) {
+            Ok(fits) => fits,
+            Err(e) => {
+                for trial in &group {
+                    trainer.fail(trial, &e.to_string())?;
+                }
+                return Ok(());
+            }
+        };
+        let rest = group.split_off(fits.min(group.len()));
+        trainer.train(group)?;
+        group = rest;
+    }
+    Ok(())
+}
+
+/// Waiting for the trials of other workers, which may have to be trained here after all.
+#[derive(Default)]
+struct Patience {
+    /// Epochs of each running trial, by number, and since when they are these.
+    seen: BTreeMap<u32, usize>,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// Waits a moment where trials run elsewhere, unless nothing was heard of them for so long that they
+    /// would have been queued again if their worker said that it is alive. False where there is nothing
+    /// to be waited for.
+    fn waits(&mut self, trainer: &mut Trainer, heartbeat: Duration) -> Result<bool> {
+        if !trainer.study.has_heartbeat() {
+            return Ok(false);
+        }
+        let running = trainer.study.running()?;
+        if running.is_empty() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        let longest = heartbeat * 2 + Duration::from_secs(5);
+        let seen: BTreeMap<u32, usize> = running.into_iter().collect();
+        let since = match self.since {
+            None => {
+                trainer.board.say(&format!(
+                    "{} trials run elsewhere: waiting for them (what is not heard of for {:.0} s is trained here)",
+                    seen.len(),
+                    longest.as_secs_f64()
+                ));
+                now
+            }
+            Some(since) if seen == self.seen => since,
+            Some(_) => now,
+        };
+        (self.seen, self.since) = (seen, Some(since));
+        if since.elapsed() > longest {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(200).min(heartbeat));
+        Ok(true)
+    }
+}
+
+/// One trial, and then others of its structure, with those before them under way. `None` where every
+/// point has been tried.
+fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Option<Vec<Vec<Trial>>>> {
     let Some(first) = trainer.ask(&Point::new())? else {
-        return Ok(Vec::new());
+        return Ok(None);
+    };
+    let most = match fitting(trainer, &first, most) {
+        Ok(most) => most,
+        Err(e) => {
+            trainer.fail(&first, &e.to_string())?;
+            return Ok(Some(Vec::new()));
+        }
     };
     let structure = trainer.structure_of(&first);
     let mut group = vec![first];
-    let most = fitting(trainer, &group, most)?;
     // Others may work on the study, too.
     while group.len() < most && trainer.study.begun()? < trainer.trials {
         let Some(trial) = trainer.ask(&structure)? else {
@@ -85,12 +176,12 @@ fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Vec<Vec<Trial>>>
         };
         group.push(trial);
     }
-    Ok(vec![group])
+    Ok(Some(vec![group]))
 }
 
 /// The next trials, those of one structure together: the queued ones alone, or as the sampler has them,
-/// which needs no answer in between.
-fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Vec<Vec<Trial>>> {
+/// which needs no answer in between. `None` where every point has been tried.
+fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Option<Vec<Vec<Trial>>>> {
     let mut groups: Vec<(Point, Vec<Trial>)> = Vec::new();
     for _ in 0..most {
         let others_did = trainer.study.begun()? >= trainer.trials;
@@ -98,6 +189,9 @@ fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Vec<Vec<T
             break;
         }
         let Some(trial) = trainer.ask(&Point::new())? else {
+            if groups.is_empty() {
+                return Ok(None);
+            }
             break;
         };
         let structure = trainer.structure_of(&trial);
@@ -106,13 +200,16 @@ fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Vec<Vec<T
             None => groups.push((structure, vec![trial])),
         }
     }
-    Ok(groups.into_iter().map(|(_, group)| group).collect())
+    Ok(Some(groups.into_iter().map(|(_, group)| group).collect()))
 }
 
-/// How many trials like the first of these train together: at most `wanted`, and half as many until
-/// the memory holds them.
-fn fitting(trainer: &mut Trainer, like: &[Trial], wanted: usize) -> Result<usize> {
-    let Ok(config) = trainer.config_of(&like[0]) else {
+/// How many trials like this one train together: at most `wanted`, and half as many until the memory
+/// holds them.
+///
+/// # Errors
+/// What one alone fails by.
+fn fitting(trainer: &mut Trainer, like: &Trial, wanted: usize) -> Result<usize> {
+    let Ok(config) = trainer.config_of(like) else {
         return Ok(wanted);
     };
     let mut size = wanted;

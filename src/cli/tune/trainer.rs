@@ -69,11 +69,29 @@ impl Trainer<'_> {
             .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    /// Whether a trial with this value would be the best so far. Of equals it is the first one.
+    pub fn leads(&self, value: f64, number: u32) -> bool {
+        let (_, direction) = self.objective.first();
+        let beats = |winner: &Winner| match value == winner.value {
+            true => number < winner.number,
+            false => direction.is_better(value, winner.value),
+        };
+        self.objective.is_single() && self.winner.as_ref().is_none_or(beats)
+    }
+
     pub fn pruner_name(&self) -> &'static str {
         match (self.pbt, self.study.pruner()) {
             (Some(_), _) => super::PBT,
             (None, pruner) => pruner.map_or("none", |pruner| pruner.name()),
         }
+    }
+
+    /// A trial that came to nothing, and why.
+    pub fn fail(&mut self, trial: &Trial, reason: &str) -> Result<()> {
+        self.study.fail(trial.id, reason)?;
+        self.board.failed(trial, reason);
+        self.ended(trial.id);
+        Ok(())
     }
 
     pub fn ended(&mut self, id: i64) {
@@ -94,7 +112,7 @@ impl Trainer<'_> {
         let options: TrainOptions = table
             .try_into()
             .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
-        let mut merged = options.over(self.given);
+        let mut merged = settings::of_optimizer(options.over(self.given));
         // Every trial draws its own weights and orders, unless the seed itself is searched.
         if !point.contains_key("seed") {
             let seed = self.given.seed.unwrap_or(0);

@@ -6,38 +6,24 @@ use crate::Result;
 use crate::cli::setup::{Room, Settings, Setup};
 use crate::models::file::encode;
 use crate::train::{self, Config};
-use crate::tune::trial::Trial;
 
 /// The best complete trial of a study of one objective.
 pub struct Winner {
     pub number: u32,
     pub value: f64,
+    /// Over its folds.
+    pub deviation: Option<f64>,
     /// The epoch that the value is of.
     pub epoch: u32,
     pub config: Config,
+    /// Whether population-based training made it: `config` is then what it ended with, and alone comes to
+    /// something else.
+    pub evolved: bool,
     /// `model.safetensors`; none where it was not trained here, or in folds.
     pub model: Option<Vec<u8>>,
 }
 
 impl Winner {
-    /// `weights`: \[arena_len\].
-    pub fn new(
-        setup: &Setup,
-        config: &Config,
-        trial: &Trial,
-        epoch: u32,
-        weights: Option<&[f32]>,
-    ) -> Winner {
-        let encoded = |arena: &[f32]| encode(&setup.model_info(0), &setup.plan, arena);
-        Winner {
-            number: trial.number,
-            value: trial.values[0],
-            epoch,
-            config: config.clone(),
-            model: weights.map(encoded),
-        }
-    }
-
     /// The best of what a study has had before, or elsewhere.
     pub fn stored(trainer: &mut Trainer) -> Result<Option<Winner>> {
         let Some(best) = trainer.study.best()? else {
@@ -49,12 +35,20 @@ impl Winner {
         });
         // A worker of another kind notes no configuration.
         let config = config.or_else(|| trainer.config_of(&best).ok());
-        let epoch = best.user.get("best_epoch").and_then(|n| n.parse().ok());
+        let noted = |key: &str| best.user.get(key);
+        let epoch = noted("best_epoch").and_then(|n| n.parse().ok());
         Ok(config.map(|config| Winner {
             number: best.number,
             value: best.values[0],
+            deviation: noted("deviation").and_then(|n| n.parse().ok()),
             epoch: epoch.unwrap_or(config.epochs),
-            config,
+            config: Config {
+                // Where the data lie is another matter on another machine.
+                source: trainer.source.to_string(),
+                data: trainer.loaded.options.clone(),
+                ..config
+            },
+            evolved: noted("pbt").is_some(),
             model: None,
         }))
     }

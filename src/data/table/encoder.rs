@@ -103,8 +103,10 @@ impl RawTable {
                 encoding,
             })
         });
+        // The error of the first column at fault, not of the one that was quickest.
+        let columns: Vec<Result<InputColumn>> = columns.collect();
         Ok(TableEncoder {
-            columns: columns.collect::<Result<_>>()?,
+            columns: columns.into_iter().collect::<Result<_>>()?,
             header: self.header,
             width: self.width,
             missing: self.missing,

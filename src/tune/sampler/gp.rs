@@ -8,6 +8,7 @@
 
 mod cholesky;
 mod domain;
+mod exponential;
 mod lbfgs;
 mod log_ei;
 mod model;
@@ -16,7 +17,7 @@ mod search;
 mod tests;
 
 use domain::Domain;
-use model::{Data, Model};
+use model::{Data, Model, usual_starts};
 
 use super::random::Random;
 use super::{Answer, Question, Sampler};
@@ -31,9 +32,20 @@ const STARTUP_TRIALS: usize = 10;
 /// half and the latest half.
 const MAX_POINTS: usize = 600;
 
-/// The sampler; it keeps nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gp;
+/// The sampler.
+#[derive(Clone, Debug, Default)]
+pub struct Gp {
+    anchor: Option<Anchor>,
+}
+
+/// A fit of the first trials alone, from the usual starting points; the fit of all of them starts there,
+/// where it is almost at its end. It follows from the history, as if nothing were kept.
+#[derive(Clone, Debug)]
+struct Anchor {
+    data: Data,
+    /// Logarithms of hyper-parameters; none where the fit came to nothing.
+    raw: Option<Vec<f64>>,
+}
 
 /// A trial as the model sees it.
 struct Observation {
@@ -55,14 +67,17 @@ impl Sampler for Gp {
             )));
         };
         let domain = Domain::new(question.space, question.fixed);
-        let observations = thinned(observe(&domain, question.trials, direction));
+        let observations = observe(&domain, question.trials, direction);
         let is_complete = |trial: &&Trial| trial.state == TrialState::Complete;
         let n_complete = question.trials.iter().filter(is_complete).count();
         if n_complete < STARTUP_TRIALS || observations.is_empty() {
             return Random.sample(question);
         }
+        let start = self.start(&observations, &domain);
+        let observations = thinned(observations);
         let best = observations.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
-        let Some((model, best)) = Model::fit(standardised(&observations, &domain)).zip(best) else {
+        let fitted = Model::fit(standardised(&observations, &domain), start);
+        let Some((model, best)) = fitted.zip(best) else {
             return Random.sample(question);
         };
         let running = question
@@ -84,6 +99,28 @@ impl Sampler for Gp {
             ..Answer::default()
         })
     }
+}
+
+impl Gp {
+    /// Where the fit of these observations, by number, starts.
+    fn start(&mut self, observations: &[Observation], domain: &Domain) -> Option<&[f64]> {
+        let first = &observations[..anchor_size(observations.len())];
+        let data = standardised(first, domain);
+        if self.anchor.as_ref().is_none_or(|kept| kept.data != data) {
+            let raw = model::fit(&data, &usual_starts(domain.len()));
+            self.anchor = Some(Anchor { data, raw });
+        }
+        self.anchor.as_ref()?.raw.as_deref()
+    }
+}
+
+/// How many of n observations an anchor is fitted to: it grows in steps of a quarter.
+fn anchor_size(n: usize) -> usize {
+    let mut size = STARTUP_TRIALS.min(n);
+    while size + size.div_ceil(4) <= n.min(MAX_POINTS) {
+        size += size.div_ceil(4);
+    }
+    size
 }
 
 /// Trials that came to something, with finite losses.

@@ -76,7 +76,7 @@ impl Sampler for Grid {
     }
 
     fn is_exhausted(&self, question: &Question) -> bool {
-        let check = |listing: &Listing| listing.tried(question).iter().all(|&tried| tried);
+        let check = |listing: &Listing| listing.has_tried_all(question);
         match &self.listing {
             Some(listing) if listing.is_for(question) => check(listing),
             _ => Listing::new(question.space, question.seed).is_ok_and(|listing| check(&listing)),
@@ -143,6 +143,15 @@ impl Listing {
         values
             .map(|(parameter, &ix)| (parameter.name.clone(), value(&parameter.distribution, ix)))
             .collect()
+    }
+
+    /// Whether there is no point left with what is fixed.
+    fn has_tried_all(&self, question: &Question) -> bool {
+        let tried = self.tried(question);
+        let fixed = self.fixed_indices(question.fixed);
+        let rows = 0..self.order.len() as u32;
+        rows.filter(|&row| self.agrees(row, &fixed))
+            .all(|row| tried[row as usize])
     }
 
     /// Which rows trials other than the asked one have, by number of the row.

@@ -84,7 +84,7 @@ pub fn named(name: &str) -> Option<Box<dyn Sampler>> {
         "grid" => Box::new(grid::Grid::default()),
         "sobol" => Box::new(sobol::Sobol),
         "tpe" => Box::new(tpe::Tpe::default()),
-        "gp" => Box::new(gp::Gp),
+        "gp" => Box::new(gp::Gp::default()),
         "cmaes" => Box::new(cmaes::CmaEs::default()),
         "evolution" => Box::new(evolution::Evolution::default()),
         "nsga2" => Box::new(nsga2::Nsga2::default()),

@@ -71,10 +71,30 @@ impl From<Error> for Failure {
     }
 }
 
-/// Waits before the next try where a database is away: a minute in all.
-const AWAY: [u64; 6] = [1, 2, 4, 8, 16, 32];
+/// Seconds before the next try where a database is away that was there: ten minutes in all, for what was
+/// trained meanwhile is to be written.
+const AWAY: [u64; 15] = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60, 60];
+
+/// Seconds before the next try where it has not been there yet: it may be starting, or have another name.
+const STARTING: [u64; 3] = [1, 2, 4];
+
 /// How often a transaction may give way.
 const GIVES_WAY: u64 = 20;
+
+/// Connects to a database.
+///
+/// # Errors
+/// Those of `open`, the last time.
+pub fn connect<C>(on_wait: &OnWait, mut open: impl FnMut() -> Result<C>) -> Result<C> {
+    for seconds in STARTING {
+        match open() {
+            Err(Error::Data(why)) => on_wait(&format!("{why}; trying again in {seconds} s")),
+            done => return done,
+        }
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
+    open()
+}
 
 /// Does the work in one transaction, and again while the database is away.
 pub fn run<T>(
@@ -159,6 +179,20 @@ mod tests {
         let (done, said) = said_by(vec![lost, Failure::GaveWay("deadlock".to_string())]);
         assert_eq!(done.unwrap(), 3);
         assert_eq!(said, ["gone; trying again in 1 s"]);
+    }
+
+    #[test]
+    fn a_database_that_starts_is_waited_for() {
+        let said = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&said);
+        let on_wait: OnWait = Box::new(move |_| *heard.lock().unwrap() += 1);
+        let mut answers = vec![Ok(7), Err(Error::Data("not yet".to_string()))];
+        let opened = connect(&on_wait, || answers.pop().unwrap());
+        assert_eq!(opened.unwrap(), 7);
+        assert_eq!(*said.lock().unwrap(), 1);
+        let refused: Result<()> = connect(&on_wait, || Err(Error::Usage("what?".to_string())));
+        assert!(matches!(refused, Err(Error::Usage(_))));
+        assert_eq!(*said.lock().unwrap(), 1);
     }
 
     #[test]

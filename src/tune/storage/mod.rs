@@ -221,7 +221,8 @@ pub fn open(url: &str, on_wait: impl Fn(&str) + Send + 'static) -> Result<Box<dy
             }
         }
         "postgresql" | "postgres" => {
-            let connection = postgres::Postgres::open(&format!("postgresql://{rest}"))?;
+            let url = format!("postgresql://{rest}");
+            let connection = database::connect(&on_wait, || postgres::Postgres::open(&url))?;
             Ok(Box::new(sql::Sql::open(connection, on_wait)?))
         }
         "mysql" | "mariadb" => Err(Error::Usage(format!(

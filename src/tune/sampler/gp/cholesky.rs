@@ -1,4 +1,6 @@
-//! The Cholesky factor of a symmetric positive definite matrix, and what follows from it.
+//! The Cholesky factor of a symmetric positive definite matrix, and what follows from it. These are
+//! loops without closures, inlined into what is compiled for each width of vectors: a closure would be
+//! compiled for the vectors that every machine has.
 
 /// L with A = L L^T, kept as its inverse too.
 #[derive(Clone, Debug)]
@@ -13,6 +15,7 @@ pub struct Cholesky {
 impl Cholesky {
     /// Factors `a`, (n, n) row-major, of which the lower triangle is read; `None` where it is not
     /// positive definite.
+    #[inline(always)]
     pub fn new(mut a: Vec<f64>, n: usize) -> Option<Cholesky> {
         let mut log_diagonal = 0.0;
         for i in 0..n {
@@ -36,39 +39,44 @@ impl Cholesky {
     }
 
     /// L^-1 b.
+    #[inline(always)]
     pub fn half_solve(&self, b: &[f64]) -> Vec<f64> {
-        let rows = self.inverse_factor.chunks(self.n).enumerate();
-        rows.map(|(i, row)| dot(&row[..=i], &b[..=i])).collect()
+        let mut x = vec![0.0; self.n];
+        for (i, row) in self.inverse_factor.chunks(self.n).enumerate() {
+            x[i] = dot(&row[..=i], &b[..=i]);
+        }
+        x
     }
 
     /// L^-T b.
+    #[inline(always)]
     pub fn half_solve_transposed(&self, b: &[f64]) -> Vec<f64> {
         let mut x = vec![0.0; self.n];
         for (i, row) in self.inverse_factor.chunks(self.n).enumerate() {
-            let entries = x.iter_mut().zip(&row[..=i]);
-            entries.for_each(|(x, l)| *x += b[i] * l);
+            for (x, l) in x.iter_mut().zip(&row[..=i]) {
+                *x += b[i] * l;
+            }
         }
         x
     }
 
     /// A^-1 b.
+    #[inline(always)]
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         self.half_solve_transposed(&self.half_solve(b))
     }
 
     /// The lower triangle of A^-1, (n, n) row-major.
+    #[inline(always)]
     pub fn inverse(&self) -> Vec<f64> {
         let n = self.n;
         let mut inverse = vec![0.0; n * n];
-        for row in self
-            .inverse_factor
-            .chunks(n)
-            .enumerate()
-            .map(|(k, row)| &row[..=k])
-        {
-            for (i, l) in row.iter().enumerate() {
+        for (k, row) in self.inverse_factor.chunks(n).enumerate() {
+            for (i, l) in row[..=k].iter().enumerate() {
                 let out = &mut inverse[i * n..i * n + i + 1];
-                out.iter_mut().zip(row).for_each(|(x, r)| *x += l * r);
+                for (x, r) in out.iter_mut().zip(row) {
+                    *x += l * r;
+                }
             }
         }
         inverse
@@ -76,6 +84,7 @@ impl Cholesky {
 }
 
 /// The inverse of a lower triangular matrix, (n, n) row-major.
+#[inline(always)]
 fn invert_lower(l: &[f64], n: usize) -> Vec<f64> {
     let mut inverse = vec![0.0; n * n];
     for i in 0..n {
@@ -83,29 +92,38 @@ fn invert_lower(l: &[f64], n: usize) -> Vec<f64> {
         for k in 0..i {
             let factor = l[i * n + k];
             let other = &above[k * n..k * n + k + 1];
-            row.iter_mut()
-                .zip(other)
-                .for_each(|(x, o)| *x -= factor * o);
+            for (x, o) in row.iter_mut().zip(other) {
+                *x -= factor * o;
+            }
         }
         let scale = 1.0 / l[i * n + i];
-        row[..i].iter_mut().for_each(|x| *x *= scale);
+        for x in &mut row[..i] {
+            *x *= scale;
+        }
         row[i] = scale;
     }
     inverse
 }
 
 /// The scalar product, summed in eight lanes.
+#[inline(always)]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
-    let rest: f64 = rest.map(|(a, b)| a * b).sum();
+    let mut rest = 0.0;
+    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
+        rest += a * b;
+    }
     for (a, b) in a_chunks.zip(b_chunks) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a * b;
         }
     }
-    lanes.iter().sum::<f64>() + rest
+    let mut sum = 0.0;
+    for lane in lanes {
+        sum += lane;
+    }
+    sum + rest
 }
 
 #[cfg(test)]

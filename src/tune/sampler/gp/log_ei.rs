@@ -97,7 +97,7 @@ mod tests {
             y: vec![1.2, -0.3, 0.4, -1.3],
             is_choice: vec![false; 2],
         };
-        let model = Model::fit(data).unwrap();
+        let model = Model::fit(data, None).unwrap();
         let (x, h) = ([0.3, 0.7], 1e-6);
         let mut slope = [0.0; 2];
         let value = log_ei_with_slope(&model, 1.2, &x, &mut slope);

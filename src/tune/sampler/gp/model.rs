@@ -1,7 +1,10 @@
 //! A Gaussian process with a Matérn 5/2 kernel and a length scale per dimension; its hyper-parameters
 //! are those of the highest posterior density, under the priors of Optuna's `GPSampler`.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::cholesky::{Cholesky, dot};
+use super::exponential::exp;
 use super::lbfgs::{self, Limits};
 
 /// The least variance of the noise, for the factor's sake.
@@ -11,7 +14,7 @@ const MIN_NOISE: f64 = 1e-6;
 const MAX_LOG: f64 = 20.0;
 
 /// Observations: N points of D dimensions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Data {
     /// (N, D) row-major, in the unit cube; a choice is an index.
     pub x: Vec<f64>,
@@ -52,9 +55,10 @@ pub struct Prediction {
 }
 
 /// The Matérn 5/2 correlation at a squared distance, and its derivative by that.
+#[inline(always)]
 fn matern(squared: f64) -> (f64, f64) {
     let r = (5.0 * squared).sqrt();
-    let decay = libm::exp(-r);
+    let decay = exp(-r);
     let value = decay * (5.0 / 3.0 * squared + r + 1.0);
     (value, -5.0 / 6.0 * (r + 1.0) * decay)
 }
@@ -73,6 +77,7 @@ impl Data {
     }
 
     /// Squared distance along one dimension.
+    #[inline(always)]
     fn squared(&self, d: usize, a: f64, b: f64) -> f64 {
         match self.is_choice[d] {
             true => f64::from(u8::from(a != b)),
@@ -80,21 +85,31 @@ impl Data {
         }
     }
 
-    fn distance(&self, weights: &[f64], a: &[f64], b: &[f64]) -> f64 {
-        let along = |d: usize| weights[d] * self.squared(d, a[d], b[d]);
-        (0..self.d()).map(along).sum()
+    /// Covariances of a point with the first of the data, and their derivatives by the squared distance.
+    #[inline(always)]
+    fn covariances(&self, hyper: &Hyper, a: &[f64], values: &mut [f64], slopes: &mut [f64]) {
+        for (distance, b) in values.iter_mut().zip(self.points()) {
+            *distance = 0.0;
+            for (d, weight) in hyper.weights.iter().enumerate() {
+                *distance += weight * self.squared(d, a[d], b[d]);
+            }
+        }
+        for (value, slope) in values.iter_mut().zip(slopes) {
+            let (of_one, derivative) = matern(*value);
+            *value = hyper.scale * of_one;
+            *slope = hyper.scale * derivative;
+        }
     }
 
     /// The lower triangle of K, (N, N), and that of its derivative by the squared distance.
+    #[inline(always)]
     fn kernel(&self, hyper: &Hyper) -> (Vec<f64>, Vec<f64>) {
         let n = self.n();
         let (mut kernel, mut slope) = (vec![0.0; n * n], vec![0.0; n * n]);
         for (i, a) in self.points().enumerate() {
-            for (j, b) in self.points().take(i).enumerate() {
-                let (value, derivative) = matern(self.distance(&hyper.weights, a, b));
-                kernel[i * n + j] = hyper.scale * value;
-                slope[i * n + j] = hyper.scale * derivative;
-            }
+            let before = i * n..i * n + i;
+            let (values, slopes) = (&mut kernel[before.clone()], &mut slope[before]);
+            self.covariances(hyper, a, values, slopes);
             kernel[i * n + i] = hyper.scale + hyper.noise;
         }
         (kernel, slope)
@@ -132,6 +147,31 @@ impl Hyper {
 /// Minus the logarithm of the posterior density of the hyper-parameters with these logarithms, up to a
 /// constant; infinite where the kernel is singular.
 fn objective(data: &Data, raw: &[f64], gradient: &mut [f64]) -> f64 {
+    Arch::new().dispatch(Posterior {
+        data,
+        raw,
+        gradient,
+    })
+}
+
+/// The sums of [`objective`], compiled for each width of vectors: no sum's order depends on it.
+struct Posterior<'a> {
+    data: &'a Data,
+    raw: &'a [f64],
+    gradient: &'a mut [f64],
+}
+
+impl WithSimd for Posterior<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        posterior(self.data, self.raw, self.gradient)
+    }
+}
+
+#[inline(always)]
+fn posterior(data: &Data, raw: &[f64], gradient: &mut [f64]) -> f64 {
     let (n, d) = (data.n(), data.d());
     let hyper = Hyper::from_raw(raw);
     let (kernel, slope) = data.kernel(&hyper);
@@ -159,30 +199,44 @@ fn objective(data: &Data, raw: &[f64], gradient: &mut [f64]) -> f64 {
     0.5 * dot(&data.y, &alpha) + factor.log_diagonal + hyper.penalty(gradient)
 }
 
+/// Logarithms of the hyper-parameters, D + 2, that a fit starts from where nothing is known.
+pub fn usual_starts(d: usize) -> Vec<Vec<f64>> {
+    let start = |[weight, scale, noise]: [f64; 3]| {
+        let mut raw = vec![weight; d];
+        raw.extend([scale, noise]);
+        raw
+    };
+    [[0.0, 0.0, 0.0], [1.5, 0.0, -5.0]].map(start).to_vec()
+}
+
+/// The logarithms of the best hyper-parameters, D + 2, that are found from these starting points; `None`
+/// where the kernel is singular at all of them.
+pub fn fit(data: &Data, starts: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let n = data.d() + 2;
+    let (low, high) = (vec![-MAX_LOG; n], vec![MAX_LOG; n]);
+    let limits = Limits {
+        gradient: 1e-2,
+        iterations: 100,
+    };
+    let fits = starts.iter().map(|start| {
+        let f = |raw: &[f64], gradient: &mut [f64]| objective(data, raw, gradient);
+        lbfgs::minimise(f, start, (&low, &high), limits)
+    });
+    let best = fits.min_by(|a, b| a.value.total_cmp(&b.value))?;
+    best.value.is_finite().then_some(best.x)
+}
+
 impl Model {
-    /// Fits the hyper-parameters, from fixed starting points; `None` where there is no data.
-    pub fn fit(data: Data) -> Option<Model> {
-        let d = data.d();
-        let (low, high) = (vec![-MAX_LOG; d + 2], vec![MAX_LOG; d + 2]);
-        let limits = Limits {
-            gradient: 1e-2,
-            iterations: 100,
-        };
-        let starts = [[0.0, 0.0, 0.0], [1.5, 0.0, -5.0]].map(|[weight, scale, noise]| {
-            let mut raw = vec![weight; d];
-            raw.extend([scale, noise]);
-            raw
-        });
-        let fits = starts.iter().map(|start| {
-            let f = |raw: &[f64], gradient: &mut [f64]| objective(&data, raw, gradient);
-            lbfgs::minimise(f, start, (&low, &high), limits)
-        });
-        let best = fits.min_by(|a, b| a.value.total_cmp(&b.value))?;
-        Model::with(data, Hyper::from_raw(&best.x))
+    /// Fits the hyper-parameters from a starting point, logarithms as [`fit`] returns them, and from the
+    /// usual ones where nothing comes of that.
+    pub fn fit(data: Data, start: Option<&[f64]>) -> Option<Model> {
+        let raw = start.and_then(|start| fit(&data, &[start.to_vec()]));
+        let raw = raw.or_else(|| fit(&data, &usual_starts(data.d())))?;
+        Model::with(data, Hyper::from_raw(&raw))
     }
 
     fn with(data: Data, hyper: Hyper) -> Option<Model> {
-        let factor = Cholesky::new(data.kernel(&hyper).0, data.n())?;
+        let factor = Arch::new().dispatch(Factoring(&data, &hyper))?;
         let alpha = factor.solve(&data.y);
         Some(Model {
             data,
@@ -219,24 +273,30 @@ impl Model {
 
     /// Mean and variance of the noiseless function at a point.
     pub fn predict(&self, x: &[f64]) -> (f64, f64) {
-        let weights = &self.hyper.weights;
-        let to = |b| self.hyper.scale * matern(self.data.distance(weights, x, b)).0;
-        let k: Vec<f64> = self.data.points().map(to).collect();
+        Arch::new().dispatch(Predicting(self, x))
+    }
+
+    /// As [`Self::predict`], with derivatives.
+    pub fn predict_with_slope(&self, x: &[f64]) -> Prediction {
+        Arch::new().dispatch(PredictingSlope(self, x))
+    }
+
+    #[inline(always)]
+    fn mean_and_variance(&self, x: &[f64]) -> (f64, f64) {
+        let n = self.data.n();
+        let (mut k, mut slope) = (vec![0.0; n], vec![0.0; n]);
+        self.data.covariances(&self.hyper, x, &mut k, &mut slope);
         let half = self.factor.half_solve(&k);
         let variance = self.hyper.scale - dot(&half, &half);
         (dot(&k, &self.alpha), variance.max(0.0))
     }
 
-    /// As [`Self::predict`], with derivatives.
-    pub fn predict_with_slope(&self, x: &[f64]) -> Prediction {
+    #[inline(always)]
+    fn with_slope(&self, x: &[f64]) -> Prediction {
         let Hyper { weights, scale, .. } = &self.hyper;
-        let at = |b| matern(self.data.distance(weights, x, b));
-        let (k, slope): (Vec<f64>, Vec<f64>) = self
-            .data
-            .points()
-            .map(at)
-            .map(|(value, derivative)| (scale * value, scale * derivative))
-            .unzip();
+        let n = self.data.n();
+        let (mut k, mut slope) = (vec![0.0; n], vec![0.0; n]);
+        self.data.covariances(&self.hyper, x, &mut k, &mut slope);
         let half = self.factor.half_solve(&k);
         let solved = self.factor.half_solve_transposed(&half);
         let mut prediction = Prediction {
@@ -253,6 +313,42 @@ impl Model {
             }
         }
         prediction
+    }
+}
+
+/// [`Model::predict`], compiled for each width of vectors.
+struct Predicting<'a>(&'a Model, &'a [f64]);
+
+impl WithSimd for Predicting<'_> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (f64, f64) {
+        self.0.mean_and_variance(self.1)
+    }
+}
+
+/// [`Model::predict_with_slope`], compiled for each width of vectors.
+struct PredictingSlope<'a>(&'a Model, &'a [f64]);
+
+impl WithSimd for PredictingSlope<'_> {
+    type Output = Prediction;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Prediction {
+        self.0.with_slope(self.1)
+    }
+}
+
+/// The factor of a kernel, compiled for each width of vectors.
+struct Factoring<'a>(&'a Data, &'a Hyper);
+
+impl WithSimd for Factoring<'_> {
+    type Output = Option<Cholesky>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Option<Cholesky> {
+        Cholesky::new(self.0.kernel(self.1).0, self.0.n())
     }
 }
 
@@ -317,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_fit_finds_what_matters_and_predicts() {
-        let model = Model::fit(data(40)).unwrap();
+        let model = Model::fit(data(40), None).unwrap();
         assert!(model.length(1) > 3.0 * model.length(0), "{:?}", model.hyper);
         assert!(model.hyper.noise < 1e-2, "{:?}", model.hyper);
         for a in [0.1, 0.45, 0.8] {
@@ -332,7 +428,7 @@ mod tests {
 
     #[test]
     fn believing_takes_the_doubt_and_leaves_the_mean() {
-        let model = Model::fit(data(10)).unwrap();
+        let model = Model::fit(data(10), None).unwrap();
         let x = [0.95, 0.05, 1.0];
         let before = model.predict(&x);
         let after = model.believing(&[x.to_vec()]).predict(&x);

@@ -214,7 +214,7 @@ mod tests {
         let top = (0..20).max_by(|&a, &b| y[a].total_cmp(&y[b])).unwrap();
         let incumbent = x[top * 3..][..3].to_vec();
         let is_choice = domain.is_choice();
-        let model = Model::fit(Data { x, y, is_choice }).unwrap();
+        let model = Model::fit(Data { x, y, is_choice }, None).unwrap();
         (domain, model, incumbent, stream)
     }
 

@@ -38,9 +38,9 @@ fn hartmann6(point: &Point) -> Vec<f64> {
 
 #[test]
 fn what_is_common_to_all_samplers() {
-    check_respects(&mut Gp, 20);
-    check_fixed(&mut Gp, 10);
-    check_reproducible(|| Box::new(Gp), 24);
+    check_respects(&mut Gp::default(), 20);
+    check_fixed(&mut Gp::default(), 10);
+    check_reproducible(|| Box::<Gp>::default(), 24);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn it_is_far_better_than_random_on_branin_and_hartmann() {
                 Study::box_of(n, 0.0, 1.0, seed),
                 Study::box_of(n, 0.0, 1.0, seed),
             );
-            gp.run(&mut Gp, 60, f);
+            gp.run(&mut Gp::default(), 60, f);
             random.run(&mut Random, 60, f);
             let (gp, random) = (gp.minimum(), random.minimum());
             assert!(gp < bound, "{n} dimensions, seed {seed}: {gp}");
@@ -81,7 +81,7 @@ fn choices_whole_numbers_and_conditions_are_learnt() {
         ),
     ]);
     let mut study = Study::new(space.unwrap(), 3);
-    study.run(&mut Gp, 60, |point| {
+    study.run(&mut Gp::default(), 60, |point| {
         let rate = libm::log10(point["rate"]) + 3.0;
         let width = libm::log2(point["width"]) - 6.0;
         let layers = (point["layers"] - 5.0) / 4.0;
@@ -113,12 +113,12 @@ fn trials_side_by_side_look_at_different_places() {
 #[test]
 fn it_survives_losses_that_are_all_the_same_or_no_numbers() {
     let mut study = Study::box_of(2, 0.0, 1.0, 1);
-    study.run(&mut Gp, 15, |_| vec![1.0]);
-    study.run(&mut Gp, 5, |_| vec![f64::NAN]);
-    study.run(&mut Gp, 5, |_| vec![f64::INFINITY]);
+    study.run(&mut Gp::default(), 15, |_| vec![1.0]);
+    study.run(&mut Gp::default(), 5, |_| vec![f64::NAN]);
+    study.run(&mut Gp::default(), 5, |_| vec![f64::INFINITY]);
     assert!(study.trials.iter().all(|t| t.params.len() == 2));
     let mut study = Study::box_of(2, 0.0, 1.0, 1);
-    study.run(&mut Gp, 15, |_| vec![f64::NAN]);
+    study.run(&mut Gp::default(), 15, |_| vec![f64::NAN]);
 }
 
 #[test]
@@ -136,9 +136,15 @@ fn a_long_history_is_thinned_to_the_best_and_the_latest() {
 }
 
 #[test]
+fn an_anchor_grows_by_quarters() {
+    let sizes: Vec<usize> = [1, 10, 12, 13, 16, 17, 60, 1000].map(anchor_size).into();
+    assert_eq!(sizes, [1, 10, 10, 13, 13, 17, 55, 528]);
+}
+
+#[test]
 fn more_than_one_objective_is_refused() {
     let mut study = Study::new(mixed_space(), 0);
     study.directions.push(Direction::Maximize);
-    let error = Gp.sample(&study.question()).unwrap_err();
+    let error = Gp::default().sample(&study.question()).unwrap_err();
     assert!(error.to_string().contains("one objective"), "{error}");
 }

@@ -1,0 +1,115 @@
+//! Several `gpu-train tune` at work on one study, and what comes of one that is gone.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
+
+use common::program::{command, event, refuse, succeed};
+use common::study::{trials, words};
+use serde_json::Value;
+
+const STUDY: &str = "tune synthetic:moons:4000 --device cpu --quiet --json --batch 8 --space lr=log:1e-3..1e-1 \
+    --pruner none --storage sqlite:///s.db";
+
+fn start(dir: &Path, more: &str) -> Child {
+    command(dir)
+        .args(words(&[STUDY, more]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+fn result_of(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    event(&text, "result")
+}
+
+fn count(dir: &Path, study: &str, state: &str) -> usize {
+    let all = trials(dir, study);
+    all.values().filter(|t| t["state"] == state).count()
+}
+
+#[test]
+fn what_a_killed_worker_had_is_trained_by_the_next_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let mut first = start(
+        dir,
+        "--trials 4 --epochs 400 --sampler random --heartbeat 0.5 --out first",
+    );
+    // Its study is there, and trials are at work.
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(first.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.is_ok_and(|l| l.contains("trial_epoch"))));
+    first.kill().expect("a kill");
+    first.wait().expect("an end");
+    // At once, so that nobody knows yet that it is gone.
+    let more = "--trials 4 --epochs 1 --sampler random --heartbeat 0.5 --out second";
+    let result = event(&succeed(dir, &words(&[STUDY, more])), "result");
+    assert_eq!(result["complete"], 4, "{result}");
+    assert_eq!(count(dir, "second", "COMPLETE"), 4);
+    assert_eq!(count(dir, "second", "RUNNING"), 0);
+    assert!(
+        count(dir, "second", "FAIL") >= 1,
+        "those that were broken off"
+    );
+}
+
+#[test]
+fn two_workers_share_what_needs_no_answers() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let share = |out: &str| {
+        let more = format!("--trials 16 --epochs 6 --sampler random --out {out}");
+        start(dir, &more)
+    };
+    let first = share("a");
+    std::thread::sleep(Duration::from_millis(300));
+    let second = share("b");
+    let results = [first, second].map(|worker| {
+        let output = worker.wait_with_output().expect("an end");
+        result_of(&output)
+    });
+    let done = results.each_ref().map(|r| r["complete"].as_u64().unwrap());
+    assert_eq!(done.iter().sum::<u64>(), 16, "{done:?}");
+    assert!(done.iter().all(|&n| n > 0), "{done:?}");
+    // Both know the end, and so the same best trial.
+    for study in ["a", "b"] {
+        assert_eq!(count(dir, study, "COMPLETE"), 16, "{study}");
+    }
+    assert_eq!(results[0]["best_trial"], results[1]["best_trial"]);
+    common::program::assert_same(
+        &dir.join("a/model.safetensors"),
+        &dir.join("b/model.safetensors"),
+    );
+}
+
+#[test]
+fn another_metric_or_other_data_are_another_study() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    succeed(dir, &words(&[STUDY, "--trials 2 --epochs 1 --out first"]));
+    for (more, said) in [
+        ("--metric train-accuracy", ["val-accuracy", "--metric"]),
+        ("--val-split 0.3", ["other data", "validation samples"]),
+        ("--folds 3", ["no folds then", "3 folds now"]),
+        ("--limit 100", ["other data", "training samples"]),
+    ] {
+        let more = format!("--trials 2 --epochs 1 --out second {more}");
+        refuse(dir, &words(&[STUDY, &more]), 2, &said);
+    }
+    let other = STUDY.replace("moons:4000", "circles:4000");
+    let named = "--trials 2 --epochs 1 --study moons-4000 --out second";
+    refuse(
+        dir,
+        &words(&[&other, named]),
+        2,
+        &["other data", "other contents"],
+    );
+    assert!(!dir.join("second").exists());
+}
