@@ -26,9 +26,6 @@ fn a_study_leaves_a_winner_that_can_be_used() {
     assert_eq!(result["best_value"].as_f64(), Some(best));
     let winner = &trials[&result["best_trial"].as_u64().expect("a number")];
     assert_eq!(value(winner), best);
-    // Of equals the first one, as everybody who reads the study finds it.
-    let first = trials.iter().find(|(_, trial)| value(trial) == best);
-    assert_eq!(result["best_trial"].as_u64(), first.map(|(n, _)| *n));
     let reached = winner["intermediate"]
         .as_object()
         .expect("by epoch")
@@ -73,6 +70,25 @@ fn a_study_leaves_a_winner_that_can_be_used() {
         csv.starts_with("number,state,val-accuracy,epochs,best_epoch,seconds,"),
         "{csv}"
     );
+}
+
+#[test]
+fn of_equals_the_first_one_wins() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    // Trials 0 and 2 train together, and before 1.
+    let search = "tune synthetic:blobs:300 --device cpu --quiet --json --epochs 3 --val-split 0.25 --trials 3 \
+        --space batch=16|32 --space lr=log:1e-9..1e-1 --enqueue batch=16,lr=1e-9 --enqueue batch=32,lr=0.05 \
+        --enqueue batch=16,lr=0.05 --pruner none --out study";
+    let text = succeed(dir, &words(&[search]));
+    let ended = events(&text, "trial");
+    let order: Vec<_> = ended.iter().filter_map(|t| t["trial"].as_u64()).collect();
+    assert_eq!(order, [0, 2, 1]);
+    assert_eq!(ended[1]["values"], ended[2]["values"], "they are equals");
+    let result = event(&text, "result");
+    assert_eq!(result["best_trial"], 1);
+    let config = fs::read_to_string(dir.join("study/best.toml")).unwrap();
+    assert!(config.contains("batch = 32"), "{config}");
 }
 
 #[test]
