@@ -2,12 +2,13 @@
 """Compares the samplers of `gpu-train tune` with Optuna's on functions with known minima.
 
     cargo bench --bench samplers > ours.jsonl
-    python3 -m venv venv && venv/bin/pip install optuna scipy cmaes
-    venv/bin/python benches/samplers/compare.py --ours ours.jsonl --theirs optuna.jsonl
+    python3 -m venv venv && venv/bin/pip install optuna scipy cmaes torch greenlet
+    venv/bin/python benches/samplers/compare.py --ours ours.jsonl
 
-Runs whatever `--theirs` lacks (a line a run, so that it can be interrupted), then writes RESULTS.md
-beside this file: medians of the best value after 100 and 300 trials, and the one-sided
-Mann-Whitney p-value of "ours is worse". The functions are those of benches/samplers.rs.
+Runs whatever `--theirs` lacks (a line a run, so that it can be interrupted; optuna.jsonl beside this
+file has what was run so far), then writes RESULTS.md beside this file: medians of the best value
+after 100 and 300 trials, and the one-sided Mann-Whitney p-value of "ours is worse". The functions are
+those of benches/samplers.rs. GPSampler takes a minute or more a run.
 """
 
 import argparse
@@ -88,6 +89,7 @@ SAMPLERS = {
     "tpe": ("TPESampler", lambda seed: optuna.samplers.TPESampler(seed=seed)),
     "cmaes": ("CmaEsSampler", lambda seed: optuna.samplers.CmaEsSampler(seed=seed)),
     "gp": ("GPSampler", lambda seed: optuna.samplers.GPSampler(seed=seed)),
+    "nsga2": ("NSGAIISampler", lambda seed: optuna.samplers.NSGAIISampler(seed=seed)),
 }
 
 
@@ -115,8 +117,17 @@ def read(path):
     return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
 
 
+def trials_of(row):
+    """How many trials a run had, as far as it matters."""
+    return max(n for n in CHECKPOINTS if f"best_{n}" in row)
+
+
 def fill(path, samplers, functions, seeds, trials):
-    done = {(r["sampler"], r["function"], r["seed"]) for r in read(path)}
+    done = {
+        (r["sampler"], r["function"], r["seed"])
+        for r in read(path)
+        if trials_of(r) >= min(trials, max(CHECKPOINTS))
+    }
     with path.open("a") as out:
         for sampler in samplers:
             for function in functions:
@@ -127,14 +138,14 @@ def fill(path, samplers, functions, seeds, trials):
 
 
 def best(rows, sampler, function, n, seeds):
-    """Best values after n trials, by seed."""
+    """Best values after n trials, by seed; a seed that was run anew for longer counts once."""
     key = f"best_{n}"
-    chosen = [
-        r
+    by_seed = {
+        r["seed"]: r[key]
         for r in rows
         if r["sampler"] == sampler and r["function"] == function and key in r and r["seed"] < seeds
-    ]
-    return [r[key] for r in sorted(chosen, key=lambda r: r["seed"])]
+    }
+    return [by_seed[seed] for seed in sorted(by_seed)]
 
 
 def table(ours, theirs, seeds):
@@ -179,8 +190,17 @@ def report(ours, theirs, seeds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ours", type=Path, help="output of the bench; without it Optuna runs alone")
-    parser.add_argument("--theirs", type=Path, required=True, help="Optuna's runs, added to")
-    parser.add_argument("--samplers", default="random,sobol,tpe,cmaes", help="by our names")
+    parser.add_argument(
+        "--theirs",
+        type=Path,
+        default=Path(__file__).with_name("optuna.jsonl"),
+        help="Optuna's runs, added to [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--samplers",
+        default=",".join(SAMPLERS),
+        help="of Optuna, by our names; nothing: run none [default: %(default)s]",
+    )
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=max(CHECKPOINTS))

@@ -30,6 +30,62 @@ pub struct Plan {
 }
 
 impl Plan {
+    fn question<'q>(
+        &'q self,
+        directions: &'q [Direction],
+        trials: &'q [Trial],
+        number: u32,
+        fixed: &'q Point,
+    ) -> Question<'q> {
+        Question {
+            space: &self.space,
+            directions,
+            trials,
+            number,
+            seed: self.seed,
+            fixed,
+        }
+    }
+
+    /// Where trial `number` should look.
+    fn answer(
+        &mut self,
+        study_name: &str,
+        directions: &[Direction],
+        trials: &[Trial],
+        number: u32,
+        fixed: &Point,
+    ) -> Result<Answer> {
+        // Not itself, where it is the last.
+        let trials = match trials.len() == number as usize + 1 {
+            true => &trials[..number as usize],
+            false => trials,
+        };
+        let peers = self.peers(study_name, number, trials);
+        self.sampler.sample(&Question {
+            space: &self.space,
+            directions,
+            trials: &peers,
+            number,
+            seed: self.seed,
+            fixed,
+        })
+    }
+
+    /// A trial that is to begin.
+    fn draft(&self, id: i64, number: u32, answer: Answer) -> Trial {
+        let mut trial = Trial::new(id, number, TrialState::Running);
+        for name in answer.point.keys() {
+            if let Some(parameter) = self.space.get(name) {
+                let distribution = parameter.distribution.clone();
+                trial.distributions.insert(name.clone(), distribution);
+            }
+        }
+        trial.params = answer.point;
+        trial.system = answer.system;
+        trial
+    }
+
     /// The trials that the sampler learns from for trial `number`.
     fn peers<'t>(&self, study_name: &str, number: u32, trials: &'t [Trial]) -> Cow<'t, [Trial]> {
         let bracket_of = |number| {
@@ -62,6 +118,8 @@ pub struct Study {
     directions: Vec<Direction>,
     plan: Plan,
     last_beat: Option<Instant>,
+    /// Id of the last trial that was not in the storage yet; below those of any storage.
+    next_draft: i64,
 }
 
 /// What is to be done with a trial that has not come to its end.
@@ -71,6 +129,46 @@ pub enum Next {
     Prune,
     /// Somebody else has ended it.
     Drop,
+}
+
+/// A value of a trial's first objective at a step.
+pub struct Report<'a> {
+    pub trial: &'a mut Trial,
+    pub step: i64,
+    pub value: f64,
+}
+
+/// Ends of trials, to be written together.
+#[derive(Default)]
+pub struct Ends(Vec<Write>);
+
+impl Ends {
+    /// What a person may want to know of a trial, as JSON by key.
+    pub fn note(&mut self, trial: &mut Trial, noted: Attributes) {
+        self.0
+            .extend(attributes(trial.id, AttributeKind::User, &noted));
+        trial.user.extend(noted);
+    }
+
+    /// Complete with a value per objective, or pruned.
+    pub fn tell(&mut self, trial: &Trial, state: TrialState, values: &[f64]) {
+        self.0.push(Write::Finish {
+            trial: trial.id,
+            state,
+            values: values.to_vec(),
+        });
+    }
+
+    /// Came to nothing, and why.
+    pub fn fail(&mut self, id: i64, reason: &str) {
+        let noted = Attributes::from([("fail_reason".to_string(), json(reason))]);
+        self.0.extend(attributes(id, AttributeKind::System, &noted));
+        self.0.push(Write::Finish {
+            trial: id,
+            state: TrialState::Fail,
+            values: Vec::new(),
+        });
+    }
 }
 
 impl Study {
@@ -111,6 +209,7 @@ impl Study {
             storage,
             plan,
             last_beat: None,
+            next_draft: 0,
         };
         study.check_space()
     }
@@ -277,89 +376,92 @@ impl Study {
         Ok(stale.len())
     }
 
-    /// The next trial, with the values `fixed` decided already. A queued one goes first, unless
-    /// something is fixed. `None` where every point has been tried.
+    /// The next trial: one that was queued, or else one that the sampler decides. `None` where every
+    /// point has been tried.
     ///
     /// # Errors
     /// Of the storage and of the sampler.
-    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
-        let claimed = match fixed.is_empty() {
-            true => self.storage.claim_waiting(self.id)?,
-            false => None,
+    pub fn ask(&mut self) -> Result<Option<Trial>> {
+        let Some(claimed) = self.storage.claim_waiting(self.id)? else {
+            return Ok(self.ask_more(&Point::new(), 1, usize::MAX)?.pop());
         };
-        let (id, number, mut fixed) = match &claimed {
-            Some(trial) => match self.decided(trial) {
-                Ok(decided) => (trial.id, trial.number, decided),
-                Err(e) => {
-                    self.fail(trial.id, &e.to_string())?;
-                    return self.ask(fixed);
-                }
-            },
-            None => {
-                let trials = self.storage.trials(self.id)?;
-                let question = Question {
-                    space: &self.plan.space,
-                    directions: &self.directions,
-                    trials,
-                    number: trials.len() as u32,
-                    seed: self.plan.seed,
-                    fixed,
-                };
-                if self.plan.sampler.is_exhausted(&question) {
-                    return Ok(None);
-                }
-                let (id, number) = self.storage.create_trial(self.id)?;
-                (id, number, fixed.clone())
-            }
-        };
-        self.plan.space.prune_inactive(&mut fixed);
-        let trials = self.storage.trials(self.id)?;
-        // Not itself, where it is the last.
-        let trials = match trials.len() == number as usize + 1 {
-            true => &trials[..number as usize],
-            false => trials,
-        };
-        let question = Question {
-            space: &self.plan.space,
-            directions: &self.directions,
-            trials: &self.plan.peers(&self.name, number, trials),
-            number,
-            seed: self.plan.seed,
-            fixed: &fixed,
-        };
-        let answer = match self.plan.sampler.sample(&question) {
-            Ok(answer) => answer,
+        let decided = self.decided(&claimed);
+        let answer = decided.and_then(|mut fixed| {
+            self.plan.space.prune_inactive(&mut fixed);
+            let trials = self.storage.trials(self.id)?;
+            self.plan
+                .answer(&self.name, &self.directions, trials, claimed.number, &fixed)
+        });
+        let (point, system) = match answer {
+            Ok(Answer { point, system }) => (point, system),
             Err(e) => {
-                self.fail(id, &e.to_string())?;
-                return Err(e);
+                self.fail(claimed.id, &e.to_string())?;
+                return self.ask();
             }
         };
-        self.note_answer(id, &answer)?;
+        let mut writes: Vec<Write> = Vec::new();
+        for (name, internal) in point {
+            if let Some(parameter) = self.plan.space.get(&name) {
+                writes.push(Write::Param {
+                    trial: claimed.id,
+                    name,
+                    internal,
+                    distribution: parameter.distribution.clone(),
+                });
+            }
+        }
+        writes.extend(attributes(claimed.id, AttributeKind::System, &system));
+        self.storage.write(&writes)?;
+        self.stored(claimed.id, claimed.number).map(Some)
+    }
+
+    /// Up to `n` more trials in one transaction, each with the values `fixed` decided already and with
+    /// those before it under way: fewer where every point has been tried, and where there are `in_all`.
+    ///
+    /// # Errors
+    /// Of the storage and of the sampler.
+    pub fn ask_more(&mut self, fixed: &Point, n: usize, in_all: usize) -> Result<Vec<Trial>> {
+        let mut fixed = fixed.clone();
+        self.plan.space.prune_inactive(&mut fixed);
+        loop {
+            let n = n.min(in_all.saturating_sub(self.begun()?));
+            let mut trials = self.storage.trials(self.id)?.to_vec();
+            let first = trials.len();
+            for number in (first..first + n).map(|number| number as u32) {
+                let asked = self
+                    .plan
+                    .question(&self.directions, &trials, number, &fixed);
+                if self.plan.sampler.is_exhausted(&asked) {
+                    break;
+                }
+                let answer =
+                    self.plan
+                        .answer(&self.name, &self.directions, &trials, number, &fixed)?;
+                // What a sampler keeps of a trial it keeps by its id, which is none yet.
+                self.next_draft -= 1;
+                trials.push(self.plan.draft(self.next_draft, number, answer));
+            }
+            let drafts = &trials[first..];
+            let made = self
+                .storage
+                .create_trials_at(self.id, Some(first as u32), drafts)?;
+            // Otherwise another worker was quicker, and the sampler should know.
+            if let Some(made) = made {
+                let stored = made.into_iter().map(|(id, number)| self.stored(id, number));
+                return stored.collect();
+            }
+        }
+    }
+
+    fn stored(&mut self, id: i64, number: u32) -> Result<Trial> {
         let trials = self.storage.trials(self.id)?;
         let trial = trials.get(number as usize).filter(|trial| trial.id == id);
-        trial.cloned().map(Some).ok_or_else(|| {
+        trial.cloned().ok_or_else(|| {
             Error::Data(format!(
                 "trial {number} of study {} is gone from its storage",
                 self.name
             ))
         })
-    }
-
-    fn note_answer(&mut self, id: i64, answer: &Answer) -> Result<()> {
-        let mut writes: Vec<Write> = Vec::new();
-        for (name, internal) in &answer.point {
-            if let Some(parameter) = self.plan.space.get(name) {
-                writes.push(Write::Param {
-                    trial: id,
-                    name: name.clone(),
-                    internal: *internal,
-                    distribution: parameter.distribution.clone(),
-                });
-            }
-        }
-        writes.extend(attributes(id, AttributeKind::System, &answer.system));
-        self.storage.write(&writes)?;
-        self.storage.heartbeat(&[id])
     }
 
     /// What of a queued trial is decided: its values, and those that were to be fixed.
@@ -386,62 +488,68 @@ impl Study {
         Ok(decided)
     }
 
-    /// Notes a value of the first objective at a step, and says what is to become of the trial.
-    pub fn report(&mut self, trial: &mut Trial, step: i64, value: f64) -> Result<Next> {
-        trial.intermediate.insert(step, value);
-        let mut writes = vec![Write::Intermediate {
-            trial: trial.id,
-            step,
-            value,
-        }];
-        let trials = self.storage.trials(self.id)?;
-        let verdict = match (&self.plan.pruner, &self.directions[..]) {
-            (Some(pruner), [direction]) => pruner.judge(&Judged {
-                study_name: &self.name,
-                direction: *direction,
-                trials,
-                trial,
-                max_step: self.plan.max_step,
-            }),
-            _ => Verdict::default(),
+    /// Notes values of the first objective, all in one transaction, and says what is to become of each
+    /// trial. A verdict sees what those before it have noted.
+    pub fn report(&mut self, reports: &mut [Report]) -> Result<Vec<Next>> {
+        let pruner = match &self.directions[..] {
+            [direction] => self.plan.pruner.as_ref().map(|pruner| (pruner, *direction)),
+            _ => None,
         };
-        trial.system.extend(verdict.system.clone());
-        writes.extend(attributes(trial.id, AttributeKind::System, &verdict.system));
+        let mut trials = match (&pruner, &*reports) {
+            (None, _) => Cow::Borrowed(&[][..]),
+            (Some(_), [_]) => Cow::Borrowed(self.storage.trials(self.id)?),
+            (Some(_), _) => Cow::Owned(self.storage.trials(self.id)?.to_vec()),
+        };
+        let mut writes = Vec::new();
+        let mut prunes = Vec::new();
+        for Report { trial, step, value } in reports.iter_mut() {
+            trial.intermediate.insert(*step, *value);
+            writes.push(Write::Intermediate {
+                trial: trial.id,
+                step: *step,
+                value: *value,
+            });
+            let verdict = match &pruner {
+                None => Verdict::default(),
+                Some((pruner, direction)) => pruner.judge(&Judged {
+                    study_name: &self.name,
+                    direction: *direction,
+                    trials: &trials,
+                    trial,
+                    max_step: self.plan.max_step,
+                }),
+            };
+            writes.extend(attributes(trial.id, AttributeKind::System, &verdict.system));
+            trial.system.extend(verdict.system);
+            prunes.push(verdict.prune);
+            if let Cow::Owned(trials) = &mut trials
+                && let Some(seen) = trials.get_mut(trial.number as usize)
+            {
+                *seen = trial.clone();
+            }
+        }
+        drop(trials);
         let dropped = self.storage.write(&writes)?;
-        Ok(match (dropped.is_empty(), verdict.prune) {
-            (false, _) => Next::Drop,
-            (true, true) => Next::Prune,
-            (true, false) => Next::GoOn,
-        })
+        let next = reports.iter().zip(prunes).map(|(report, prune)| {
+            match (dropped.contains(&report.trial.id), prune) {
+                (true, _) => Next::Drop,
+                (false, true) => Next::Prune,
+                (false, false) => Next::GoOn,
+            }
+        });
+        Ok(next.collect())
     }
 
-    /// Notes what a person may want to know of a trial, as JSON by key.
-    pub fn note(&mut self, trial: &mut Trial, noted: Attributes) -> Result<()> {
-        let writes: Vec<Write> = attributes(trial.id, AttributeKind::User, &noted).collect();
-        trial.user.extend(noted);
-        self.storage.write(&writes).map(drop)
-    }
-
-    /// The end of a trial: complete with a value per objective, or pruned.
-    pub fn tell(&mut self, trial: &Trial, state: TrialState, values: &[f64]) -> Result<()> {
-        let end = Write::Finish {
-            trial: trial.id,
-            state,
-            values: values.to_vec(),
-        };
-        self.storage.write(&[end]).map(drop)
+    /// Writes ends of trials, and what is noted of them, in one transaction.
+    pub fn end(&mut self, ends: Ends) -> Result<()> {
+        self.storage.write(&ends.0).map(drop)
     }
 
     /// The end of a trial that came to nothing, and why.
     pub fn fail(&mut self, id: i64, reason: &str) -> Result<()> {
-        let noted = Attributes::from([("fail_reason".to_string(), json(reason))]);
-        let mut writes: Vec<Write> = attributes(id, AttributeKind::System, &noted).collect();
-        writes.push(Write::Finish {
-            trial: id,
-            state: TrialState::Fail,
-            values: Vec::new(),
-        });
-        self.storage.write(&writes).map(drop)
+        let mut ends = Ends::default();
+        ends.fail(id, reason);
+        self.end(ends)
     }
 
     /// Fails a trial that was broken off, and queues it again.
@@ -551,7 +659,7 @@ mod tests {
             let storage = Box::new(Memory::default());
             let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
             for _ in 0..12 {
-                study.ask(&Point::new()).unwrap().unwrap();
+                study.ask().unwrap().unwrap();
             }
             for (number, shown) in (0..12).zip(numbers.lock().unwrap().iter()) {
                 let wanted: Vec<u32> = (0..number)

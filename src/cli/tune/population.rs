@@ -2,19 +2,20 @@
 //! each epoch. The place of a trial that is pruned goes to the next one, and when half of the places
 //! are empty for good the others move together into a smaller population.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::objective::Measure;
 use super::running::{Arenas, Running, Watch};
 use super::trainer::Trainer;
 use super::winner::Winner;
+use crate::Result;
 use crate::cli::setup::{Room, Settings, Setup};
 use crate::models::file::encode;
 use crate::train::stopping::Reason;
 use crate::train::{self, Config, EpochRecord, MemberState};
-use crate::tune::study::{Next, json};
+use crate::tune::study::{Ends, Next, Report, json};
 use crate::tune::trial::{Attributes, Point, Trial, TrialState};
-use crate::{Error, Result};
 
 /// A trial in its place.
 pub struct Seat {
@@ -43,11 +44,30 @@ struct Best {
     weights: Option<Vec<f32>>,
 }
 
+impl Seat {
+    /// The last epoch of each fold.
+    fn records(&self) -> Vec<&EpochRecord> {
+        self.last.iter().flatten().collect()
+    }
+
+    /// The epoch that it has come to.
+    fn epoch(&self) -> Option<u32> {
+        self.last.iter().flatten().map(|record| record.epoch).max()
+    }
+
+    /// Why the loss of one of its members is no number any more.
+    fn diverged(&self) -> Option<String> {
+        let member = self.members.iter().find(|member| member.has_diverged())?;
+        let reason = member.stopped.as_ref();
+        Some(reason.map_or(String::new(), Reason::to_string))
+    }
+}
+
 impl Trainer<'_> {
     /// Trains these trials, which have one structure, and those that take the places of pruned ones.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what the device or the storage says; the trials are still under way.
+    /// [`crate::Error::Interrupted`], and what the device or the storage says; the trials are still under way.
     pub fn train(&mut self, trials: Vec<Trial>) -> Result<()> {
         let mut seats = Vec::with_capacity(trials.len());
         for trial in trials {
@@ -167,7 +187,7 @@ impl Trainer<'_> {
     ) -> Result<()> {
         let taken = seats.iter().flatten().count();
         let ms = seconds * 1e3 / (running.state.steps_per_epoch * taken.max(1)) as f64;
-        let mut weights: Option<Vec<f32>> = None;
+        let mut reports = Vec::new();
         for (place, slot) in seats.iter_mut().enumerate() {
             let Some(seat) = slot else { continue };
             let lanes = place * running.lanes..(place + 1) * running.lanes;
@@ -175,96 +195,119 @@ impl Trainer<'_> {
             for record in records.iter().filter(|r| lanes.contains(&r.member)) {
                 seat.last[record.member - lanes.start] = Some(*record);
             }
-            let diverged = seat.members.iter().find(|m| m.has_diverged());
-            let ended = if let Some(member) = diverged {
-                let reason = member
-                    .stopped
-                    .as_ref()
-                    .map_or(String::new(), Reason::to_string);
-                self.study.fail(seat.trial.id, &reason)?;
-                self.board.failed(&seat.trial, &reason);
-                true
-            } else {
-                self.report(running, seat, lanes.start, ms, &mut weights)?
+            if seat.diverged().is_some() {
+                continue;
+            }
+            if let Some(epoch) = seat.epoch() {
+                let value = self.objective.of_epoch(&seat.records())[0];
+                reports.push(Report {
+                    trial: &mut seat.trial,
+                    step: i64::from(epoch),
+                    value,
+                });
+            }
+        }
+        let next = self.study.report(&mut reports)?;
+        let ids = reports.iter().map(|report| report.trial.id);
+        let next: BTreeMap<i64, Next> = ids.zip(next).collect();
+        let mut weights: Option<Vec<f32>> = None;
+        let mut ends = Ends::default();
+        let mut ended = Vec::new();
+        for (place, slot) in seats.iter_mut().enumerate() {
+            let Some(seat) = slot else { continue };
+            let id = seat.trial.id;
+            let ends_here = match (seat.diverged(), next.get(&id)) {
+                (Some(reason), _) => {
+                    ends.fail(id, &reason);
+                    self.board.failed(&seat.trial, &reason);
+                    true
+                }
+                (None, Some(next)) => {
+                    let member = place * running.lanes;
+                    self.keep_best(running, seat, member, &mut weights)?;
+                    self.go_on(running, seat, *next, ms, &mut ends)
+                }
+                (None, None) => false,
             };
-            if ended {
-                self.ended(seat.trial.id);
-                for member in &mut running.state.members[lanes] {
+            if ends_here {
+                ended.push(id);
+                for member in &mut running.state.members[place * running.lanes..][..running.lanes] {
                     member.stopped = Some(Reason::Vacant);
                 }
                 *slot = None;
             }
         }
+        self.study.end(ends)?;
+        self.under_way.retain(|trial| !ended.contains(&trial.id));
         Ok(())
     }
 
-    /// Reports an epoch of one seat; whether its trial has come to its end.
-    fn report(
+    /// Keeps an epoch that is a seat's best so far.
+    fn keep_best(
         &mut self,
         running: &mut Running,
         seat: &mut Seat,
         member: usize,
-        ms: f64,
         weights: &mut Option<Vec<f32>>,
-    ) -> Result<bool> {
-        let records: Vec<&EpochRecord> = seat.last.iter().flatten().collect();
-        let Some(epoch) = records.iter().map(|r| r.epoch).max() else {
-            return Ok(false);
-        };
-        let values = self.objective.of_epoch(&records);
+    ) -> Result<()> {
+        let values = self.objective.of_epoch(&seat.records());
         let (_, direction) = self.objective.first();
-        let next = self
-            .study
-            .report(&mut seat.trial, i64::from(epoch), values[0])?;
         let best = seat.best.as_ref().map(|best| best.values[0]);
-        if best.is_none_or(|best| direction.is_better(values[0], best)) {
-            let may_win = self.folds.is_empty() && self.leads(values[0], seat.trial.number);
-            let weights = match may_win {
-                true => {
-                    if weights.is_none() {
-                        *weights = Some(train::weights(running.exec)?);
-                    }
-                    let len = running.setup.plan.arena_len;
-                    weights
-                        .as_ref()
-                        .map(|all| all[member * len..][..len].to_vec())
-                }
-                false => None,
-            };
-            seat.best = Some(Best {
-                epoch,
-                values: values.clone(),
-                deviation: self.objective.deviation(&records),
-                config: seat.config.clone(),
-                weights,
-            });
+        if !best.is_none_or(|best| direction.is_better(values[0], best)) {
+            return Ok(());
         }
-        self.board.epoch(&seat.trial, values[0]);
+        let may_win = self.folds.is_empty() && self.leads(values[0], seat.trial.number);
+        if may_win && weights.is_none() {
+            *weights = Some(train::weights(running.exec)?);
+        }
+        let len = running.setup.plan.arena_len;
+        let mine = |all: &Vec<f32>| all[member * len..][..len].to_vec();
+        seat.best = Some(Best {
+            epoch: seat.epoch().unwrap_or(0),
+            deviation: self.objective.deviation(&seat.records()),
+            values,
+            config: seat.config.clone(),
+            weights: weights.as_ref().filter(|_| may_win).map(mine),
+        });
+        Ok(())
+    }
+
+    /// What becomes of a seat's trial after an epoch; whether it is at its end.
+    fn go_on(
+        &mut self,
+        running: &Running,
+        seat: &mut Seat,
+        next: Next,
+        ms: f64,
+        ends: &mut Ends,
+    ) -> bool {
+        let value = self.objective.of_epoch(&seat.records())[0];
+        let epoch = seat.epoch().unwrap_or(0);
+        self.board.epoch(&seat.trial, value);
         let learns = seat.members.iter().any(|m| match &m.stopped {
             None | Some(Reason::Epochs { .. }) => epoch < seat.config.epochs,
             Some(_) => false,
         });
         match (next, learns) {
+            (Next::GoOn, true) => return false,
             (Next::Drop, _) => {
                 self.board
                     .failed(&seat.trial, "another worker took it over");
-                Ok(true)
             }
-            (_, false) => self.complete(running, seat, ms).map(|()| true),
+            (_, false) => self.complete(running, seat, ms, ends),
             (Next::Prune, true) => {
-                self.note(running, seat)?;
-                self.study.tell(&seat.trial, TrialState::Pruned, &[])?;
-                self.board.pruned(&seat.trial, epoch, values[0]);
-                Ok(true)
+                self.note(running, seat, ends);
+                ends.tell(&seat.trial, TrialState::Pruned, &[]);
+                self.board.pruned(&seat.trial, epoch, value);
             }
-            (Next::GoOn, true) => Ok(false),
         }
+        true
     }
 
-    fn complete(&mut self, running: &Running, seat: &mut Seat, ms: f64) -> Result<()> {
-        self.note(running, seat)?;
+    fn complete(&mut self, running: &Running, seat: &mut Seat, ms: f64, ends: &mut Ends) {
+        self.note(running, seat, ends);
         let Some(best) = seat.best.take() else {
-            return self.study.fail(seat.trial.id, "no epoch was judged");
+            return ends.fail(seat.trial.id, "no epoch was judged");
         };
         let mut values = best.values;
         for (value, measure) in values.iter_mut().zip(&self.objective.measures) {
@@ -279,10 +322,9 @@ impl Trainer<'_> {
         if values.iter().any(|value| value.is_nan()) {
             let reason = "its objective is no number";
             self.board.failed(&seat.trial, reason);
-            return self.study.fail(seat.trial.id, reason);
+            return ends.fail(seat.trial.id, reason);
         }
-        self.study
-            .tell(&seat.trial, TrialState::Complete, &values)?;
+        ends.tell(&seat.trial, TrialState::Complete, &values);
         seat.trial.state = TrialState::Complete;
         seat.trial.values = values.clone();
         let wins = self.leads(values[0], seat.trial.number);
@@ -300,14 +342,12 @@ impl Trainer<'_> {
             });
         }
         self.board.complete(&seat.trial, best.epoch, wins);
-        Ok(())
     }
 
     /// Writes into the study what a trial was.
-    fn note(&mut self, running: &Running, seat: &mut Seat) -> Result<()> {
+    fn note(&mut self, running: &Running, seat: &mut Seat, ends: &mut Ends) {
         let config = seat.best.as_ref().map_or(&seat.config, |best| &best.config);
-        let config = toml::to_string(config)
-            .map_err(|e| Error::Data(format!("cannot write a trial's configuration: {e}")))?;
+        let config = toml::to_string(config).expect("a configuration is plain");
         let best = seat.best.as_ref().map_or(0, |best| best.epoch);
         let parameters = running.setup.plan.n_parameters();
         let mut noted = Attributes::from([
@@ -322,7 +362,7 @@ impl Trainer<'_> {
         if !seat.changes.is_empty() {
             noted.insert("pbt".to_string(), format!("[{}]", seat.changes.join(", ")));
         }
-        self.study.note(&mut seat.trial, noted)
+        ends.note(&mut seat.trial, noted);
     }
 
     /// Puts the next trials into the empty places; whether any was.
@@ -336,14 +376,21 @@ impl Trainer<'_> {
         else {
             return Ok(false);
         };
-        for (place, slot) in seats.iter_mut().enumerate() {
-            if slot.is_some() || self.is_late() || self.study.begun()? >= self.trials {
-                continue;
-            }
-            // Where nothing is fixed a queued trial may come, of any structure: all are alike.
-            let Some(trial) = self.ask(&structure)? else {
-                break;
-            };
+        if self.is_late() {
+            return Ok(false);
+        }
+        let empty: Vec<usize> = (0..seats.len()).filter(|&ix| seats[ix].is_none()).collect();
+        let mut asked = Vec::new();
+        // Where nothing is fixed a queued trial may come, of any structure: all are alike.
+        while structure.is_empty()
+            && asked.len() < empty.len()
+            && self.study.has_waiting()?
+            && self.study.begun()? < self.trials
+        {
+            asked.extend(self.ask()?);
+        }
+        asked.extend(self.ask_more(&structure, empty.len() - asked.len())?);
+        for (place, trial) in empty.into_iter().zip(asked) {
             let Some(mut seat) = self.seat(trial)? else {
                 continue;
             };
@@ -351,7 +398,7 @@ impl Trainer<'_> {
             for lane in place * running.lanes..(place + 1) * running.lanes {
                 running.place(lane, &seat)?;
             }
-            *slot = Some(seat);
+            seats[place] = Some(seat);
             filled = true;
         }
         Ok(filled)

@@ -84,11 +84,16 @@ fn ask(
         Some(_) => left.div_ceil(4),
         None => left,
     };
-    match (trainer.study.has_waiting()?, together) {
-        (true, _) => grouped(trainer, wanted.min(left), true),
-        (false, true) => asked_together(trainer, wanted.min(left)),
-        (false, false) => grouped(trainer, LARGEST_POPULATION.min(most), false),
+    if trainer.study.has_waiting()? {
+        let trials = queued(trainer, wanted.min(left))?;
+        return Ok(Some(grouped(trainer, trials)));
     }
+    if together {
+        return asked_together(trainer, wanted.min(left));
+    }
+    // As the sampler has them, which needs no answer in between.
+    let trials = trainer.ask_more(&Point::new(), LARGEST_POPULATION.min(most))?;
+    Ok((!trials.is_empty()).then(|| grouped(trainer, trials)))
 }
 
 /// Trains trials of one structure, as many at a time as fit. They fail where not even one does.
@@ -157,7 +162,7 @@ impl Patience {
 /// One trial, and then others of its structure, with those before them under way. `None` where every
 /// point has been tried.
 fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Option<Vec<Vec<Trial>>>> {
-    let Some(first) = trainer.ask(&Point::new())? else {
+    let Some(first) = trainer.ask()? else {
         return Ok(None);
     };
     let most = match fitting(trainer, &first, most) {
@@ -169,38 +174,34 @@ fn asked_together(trainer: &mut Trainer, most: usize) -> Result<Option<Vec<Vec<T
     };
     let structure = trainer.structure_of(&first);
     let mut group = vec![first];
-    // Others may work on the study, too.
-    while group.len() < most && trainer.study.begun()? < trainer.trials {
-        let Some(trial) = trainer.ask(&structure)? else {
-            break;
-        };
-        group.push(trial);
-    }
+    group.extend(trainer.ask_more(&structure, most - 1)?);
     Ok(Some(vec![group]))
 }
 
-/// The next trials, those of one structure together: the queued ones alone, or as the sampler has them,
-/// which needs no answer in between. `None` where every point has been tried.
-fn grouped(trainer: &mut Trainer, most: usize, queued: bool) -> Result<Option<Vec<Vec<Trial>>>> {
+/// The trials that somebody has queued.
+fn queued(trainer: &mut Trainer, most: usize) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    while trials.len() < most
+        && trainer.study.has_waiting()?
+        && trainer.study.begun()? < trainer.trials
+        && let Some(trial) = trainer.ask()?
+    {
+        trials.push(trial);
+    }
+    Ok(trials)
+}
+
+/// Trials in groups of one structure, in the order of their first ones.
+fn grouped(trainer: &Trainer, trials: Vec<Trial>) -> Vec<Vec<Trial>> {
     let mut groups: Vec<(Point, Vec<Trial>)> = Vec::new();
-    for _ in 0..most {
-        let others_did = trainer.study.begun()? >= trainer.trials;
-        if others_did || (queued && !trainer.study.has_waiting()?) {
-            break;
-        }
-        let Some(trial) = trainer.ask(&Point::new())? else {
-            if groups.is_empty() {
-                return Ok(None);
-            }
-            break;
-        };
+    for trial in trials {
         let structure = trainer.structure_of(&trial);
         match groups.iter_mut().find(|(of, _)| *of == structure) {
             Some((_, group)) => group.push(trial),
             None => groups.push((structure, vec![trial])),
         }
     }
-    Ok(Some(groups.into_iter().map(|(_, group)| group).collect()))
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// How many trials like this one train together: at most `wanted`, and half as many until the memory

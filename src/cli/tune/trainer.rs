@@ -45,14 +45,25 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// The next trial, with these values decided already. `None` where every point has been tried.
-    pub fn ask(&mut self, fixed: &Point) -> Result<Option<Trial>> {
-        let asked = self.study.ask(fixed)?;
-        if let Some(trial) = &asked {
+    /// The next trial, a queued one first. `None` where every point has been tried.
+    pub fn ask(&mut self) -> Result<Option<Trial>> {
+        let asked = self.study.ask()?;
+        self.begin(asked.as_slice());
+        Ok(asked)
+    }
+
+    /// Up to `n` more trials with these values decided already.
+    pub fn ask_more(&mut self, fixed: &Point, n: usize) -> Result<Vec<Trial>> {
+        let asked = self.study.ask_more(fixed, n, self.trials)?;
+        self.begin(&asked);
+        Ok(asked)
+    }
+
+    fn begin(&mut self, trials: &[Trial]) {
+        for trial in trials {
             self.board.begun(trial);
             self.under_way.push(trial.clone());
         }
-        Ok(asked)
     }
 
     /// Queues again all that has begun and is not at its end.
@@ -94,7 +105,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    pub fn ended(&mut self, id: i64) {
+    fn ended(&mut self, id: i64) {
         self.under_way.retain(|trial| trial.id != id);
     }
 

@@ -170,17 +170,25 @@ impl Storage for Journal {
         })
     }
 
-    fn create_trials(&mut self, study: i64, templates: &[Trial]) -> Result<Vec<(i64, u32)>> {
+    fn create_trials_at(
+        &mut self,
+        study: i64,
+        first: Option<u32>,
+        templates: &[Trial],
+    ) -> Result<Option<Vec<(i64, u32)>>> {
         self.locked(|journal| {
             journal.memory.check_templates(study, templates)?;
-            let first = journal.memory.trials(study)?.len();
+            let next = journal.memory.trials(study)?.len();
+            if first.is_some_and(|first| first as usize != next) {
+                return Ok(None);
+            }
             let logs: Result<Vec<Value>> = templates
                 .iter()
                 .map(|t| line::of_template(study, t))
                 .collect();
             journal.append(logs?.into_iter().map(|log| (Operation::CreateTrial, log)))?;
-            let made = &journal.memory.trials(study)?[first..];
-            Ok(made.iter().map(|trial| (trial.id, trial.number)).collect())
+            let made = journal.memory.trials(study)?[next..].iter();
+            Ok(Some(made.map(|t| (t.id, t.number)).collect()))
         })
     }
 

@@ -254,15 +254,24 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn create_trials(&mut self, study: i64, templates: &[Trial]) -> Result<Vec<(i64, u32)>> {
+    fn create_trials_at(
+        &mut self,
+        study: i64,
+        first: Option<u32>,
+        templates: &[Trial],
+    ) -> Result<Option<Vec<(i64, u32)>>> {
         self.check_templates(study, templates)?;
+        let next = self.kept(study)?.trials.len();
+        if first.is_some_and(|first| first as usize != next) {
+            return Ok(None);
+        }
         let mut made = Vec::with_capacity(templates.len());
         for template in templates {
             let mut trial = template.clone();
             [trial.started, trial.completed] = times(template);
             made.push(self.add(study, trial)?);
         }
-        Ok(made)
+        Ok(Some(made))
     }
 
     fn claim_waiting(&mut self, study: i64) -> Result<Option<Trial>> {

@@ -68,11 +68,16 @@ pub trait Storage: Send {
 
     /// Adds trials as the templates are, but for id and number: (id, number) of each. Times that their
     /// states ask for are now where there are none. Numbers are given under a lock, so that no two are
-    /// alike.
+    /// alike. `None`, and nothing is made, where the next number is not the one that `first` expects.
     ///
     /// # Errors
     /// As [`Self::write`].
-    fn create_trials(&mut self, study: i64, templates: &[Trial]) -> Result<Vec<(i64, u32)>>;
+    fn create_trials_at(
+        &mut self,
+        study: i64,
+        first: Option<u32>,
+        templates: &[Trial],
+    ) -> Result<Option<Vec<(i64, u32)>>>;
 
     /// Takes the oldest waiting trial and makes it a running one; no other worker gets it too.
     fn claim_waiting(&mut self, study: i64) -> Result<Option<Trial>>;
@@ -109,6 +114,12 @@ impl dyn Storage + '_ {
     /// The study of that name.
     pub fn find_study(&mut self, name: &str) -> Result<Option<Study>> {
         Ok(self.studies()?.into_iter().find(|s| s.name == name))
+    }
+
+    /// [`Storage::create_trials_at`] whatever number is the next.
+    pub fn create_trials(&mut self, study: i64, templates: &[Trial]) -> Result<Vec<(i64, u32)>> {
+        let made = self.create_trials_at(study, None, templates)?;
+        Ok(made.expect("no number is expected"))
     }
 
     /// Starts a trial of which nothing is decided yet: its id and number.

@@ -174,12 +174,17 @@ impl<C: Connection> Storage for Sql<C> {
         })
     }
 
-    fn create_trials(&mut self, study: i64, templates: &[Trial]) -> Result<Vec<(i64, u32)>> {
+    fn create_trials_at(
+        &mut self,
+        study: i64,
+        expected: Option<u32>,
+        templates: &[Trial],
+    ) -> Result<Option<Vec<(i64, u32)>>> {
         for template in templates {
             write::check_template(template)?;
         }
         if templates.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         self.change(|transaction, dialect| {
             // The lock on the study's row is what makes numbers unique, for Python's workers too.
@@ -190,14 +195,17 @@ impl<C: Connection> Storage for Sql<C> {
             if transaction.query(&lock, &[])?.is_empty() {
                 return Err(no_study(study).into());
             }
+            let count = format!("SELECT count(*) FROM trials WHERE study_id = {study}");
+            let first = only(transaction.query(&count, &[])?)?;
+            if expected.is_some_and(|expected| i64::from(expected) != first) {
+                return Ok(None);
+            }
             let mut known = Known::default();
             for template in templates {
                 for (name, distribution) in &template.distributions {
                     agree(transaction, study, &mut known, name, distribution)?;
                 }
             }
-            let count = format!("SELECT count(*) FROM trials WHERE study_id = {study}");
-            let first = only(transaction.query(&count, &[])?)?;
             let made = insert_trials(transaction, study, first, templates)?;
             let mut rows = Rows::default();
             for ((id, _), template) in made.iter().zip(templates) {
@@ -207,7 +215,7 @@ impl<C: Connection> Storage for Sql<C> {
             let begun = made.iter().zip(templates);
             let begun = begun.filter(|(_, template)| template.state == TrialState::Running);
             beat(transaction, begun.map(|((id, _), _)| *id))?;
-            Ok(made)
+            Ok(Some(made))
         })
     }
 
