@@ -614,6 +614,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::tune::pruner::asha::Asha;
     use crate::tune::pruner::hyperband::Hyperband;
     use crate::tune::sampler::random::Random;
     use crate::tune::storage::Memory;
@@ -668,5 +669,38 @@ mod tests {
                 assert_eq!(shown, &wanted, "trial {number}");
             }
         }
+    }
+
+    #[test]
+    fn a_verdict_sees_those_before_it_in_the_same_transaction() {
+        let plan = Plan {
+            space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
+            sampler: Box::new(Random),
+            pruner: Some(Box::new(Asha::default())),
+            seed: 0,
+            max_step: 9,
+            heartbeat: Duration::from_secs(60),
+        };
+        let storage = Box::new(Memory::default());
+        let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
+        let mut trials = study.ask_more(&Point::new(), 3, 3).unwrap();
+        let values = [0.5, 1.0, 0.25];
+        let reports = trials.iter_mut().zip(values);
+        let mut reports: Vec<Report> = reports
+            .map(|(trial, value)| Report {
+                trial,
+                step: 1,
+                value,
+            })
+            .collect();
+        let next = study.report(&mut reports).unwrap();
+        assert_eq!(next, [Next::GoOn, Next::Prune, Next::GoOn]);
+        let stored = study.trials().unwrap();
+        for (trial, value) in stored.iter().zip(values) {
+            assert_eq!(trial.intermediate[&1], value);
+            assert!(trial.system.contains_key("completed_rung_0"));
+        }
+        assert!(study.ask_more(&Point::new(), 5, 3).unwrap().is_empty());
+        assert_eq!(study.ask_more(&Point::new(), 5, 5).unwrap().len(), 2);
     }
 }

@@ -297,9 +297,20 @@ fn templates(storage: &mut dyn Storage) {
     );
     is_usage(storage.create_trials(study, &[done]), "lr");
     assert_eq!(storage.create_trials(study, &[]).unwrap(), []);
-    storage
-        .create_trials(study, &[Trial::new(0, 0, Fail)])
+    // Others were quicker, or not.
+    let next = storage.trials(study).unwrap().len() as u32;
+    let failed = [Trial::new(0, 0, Fail)];
+    for other in [next - 1, next + 1] {
+        let made = storage
+            .create_trials_at(study, Some(other), &failed)
+            .unwrap();
+        assert_eq!(made, None);
+        assert_eq!(storage.trials(study).unwrap().len(), next as usize);
+    }
+    let made = storage
+        .create_trials_at(study, Some(next), &failed)
         .unwrap();
+    assert_eq!(made.map(|made| made[0].1), Some(next));
     let trials = storage.trials(study).unwrap();
     assert_eq!(trials.len(), 3);
     assert!(trials[2].started.is_some() && trials[2].completed.is_some());
