@@ -1,114 +1,24 @@
 //! A study at work: asks a sampler where to look, tells a storage what came of it, and asks a pruner
 //! whether to go on. Many of them, on many machines, may work on one storage.
 
+mod about;
+mod ends;
+mod plan;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
+use std::time::Instant;
 
 use super::distribution::Scalar;
 use super::pruner::{Judged, Pruner, Verdict};
-use super::sampler::{Answer, Question, Sampler};
+use super::sampler::{Answer, Sampler};
 use super::space::Space;
 use super::storage::{self, AttributeKind, Storage, Write};
 use super::trial::{Attributes, Direction, Point, Trial, TrialState};
-use crate::data::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
-/// What decides a study, beside what its storage holds.
-pub struct Plan {
-    pub space: Space,
-    pub sampler: Box<dyn Sampler>,
-    pub pruner: Option<Box<dyn Pruner>>,
-    pub seed: u64,
-    /// The last step that a trial reports at most.
-    pub max_step: i64,
-    /// How often a running trial says that it is alive, where the storage hears of it; one that has
-    /// not for twice as long is failed and queued again.
-    pub heartbeat: Duration,
-}
-
-impl Plan {
-    fn question<'q>(
-        &'q self,
-        directions: &'q [Direction],
-        trials: &'q [Trial],
-        number: u32,
-        fixed: &'q Point,
-    ) -> Question<'q> {
-        Question {
-            space: &self.space,
-            directions,
-            trials,
-            number,
-            seed: self.seed,
-            fixed,
-        }
-    }
-
-    /// Where trial `number` should look.
-    fn answer(
-        &mut self,
-        study_name: &str,
-        directions: &[Direction],
-        trials: &[Trial],
-        number: u32,
-        fixed: &Point,
-    ) -> Result<Answer> {
-        // Not itself, where it is the last.
-        let trials = match trials.len() == number as usize + 1 {
-            true => &trials[..number as usize],
-            false => trials,
-        };
-        let peers = self.peers(study_name, number, trials);
-        self.sampler.sample(&Question {
-            space: &self.space,
-            directions,
-            trials: &peers,
-            number,
-            seed: self.seed,
-            fixed,
-        })
-    }
-
-    /// A trial that is to begin.
-    fn draft(&self, id: i64, number: u32, answer: Answer) -> Trial {
-        let mut trial = Trial::new(id, number, TrialState::Running);
-        for name in answer.point.keys() {
-            if let Some(parameter) = self.space.get(name) {
-                let distribution = parameter.distribution.clone();
-                trial.distributions.insert(name.clone(), distribution);
-            }
-        }
-        trial.params = answer.point;
-        trial.system = answer.system;
-        trial
-    }
-
-    /// The trials that the sampler learns from for trial `number`.
-    fn peers<'t>(&self, study_name: &str, number: u32, trials: &'t [Trial]) -> Cow<'t, [Trial]> {
-        let bracket_of = |number| {
-            let pruner = self.pruner.as_ref()?;
-            pruner.bracket(study_name, number, self.max_step)
-        };
-        match bracket_of(number).filter(|_| self.sampler.is_model_based()) {
-            None => Cow::Borrowed(trials),
-            bracket => {
-                let peers = trials.iter().filter(|t| bracket_of(t.number) == bracket);
-                peers.cloned().collect()
-            }
-        }
-    }
-}
-
-/// What a study's trials are trained on.
-#[derive(Serialize, Deserialize)]
-struct About {
-    #[serde(flatten)]
-    fingerprint: Fingerprint,
-    folds: Option<i64>,
-}
+pub use ends::Ends;
+pub use plan::Plan;
 
 /// A study that is open.
 pub struct Study {
@@ -138,45 +48,12 @@ pub struct Report<'a> {
     pub value: f64,
 }
 
-/// Ends of trials, to be written together.
-#[derive(Default)]
-pub struct Ends(Vec<Write>);
-
-impl Ends {
-    /// What a person may want to know of a trial, as JSON by key.
-    pub fn note(&mut self, trial: &mut Trial, noted: Attributes) {
-        self.0
-            .extend(attributes(trial.id, AttributeKind::User, &noted));
-        trial.user.extend(noted);
-    }
-
-    /// Complete with a value per objective, or pruned.
-    pub fn tell(&mut self, trial: &Trial, state: TrialState, values: &[f64]) {
-        self.0.push(Write::Finish {
-            trial: trial.id,
-            state,
-            values: values.to_vec(),
-        });
-    }
-
-    /// Came to nothing, and why.
-    pub fn fail(&mut self, id: i64, reason: &str) {
-        let noted = Attributes::from([("fail_reason".to_string(), json(reason))]);
-        self.0.extend(attributes(id, AttributeKind::System, &noted));
-        self.0.push(Write::Finish {
-            trial: id,
-            state: TrialState::Fail,
-            values: Vec::new(),
-        });
-    }
-}
-
 impl Study {
     /// Opens the study `name`, which is made where there is none.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it is there and `may_exist` is false, has other directions, or
-    /// distributions that contradict the space.
+    /// [`Error::Usage`] where it is there with other directions, or with distributions that contradict
+    /// the space.
     pub fn open(
         mut storage: Box<dyn Storage>,
         name: &str,
@@ -230,86 +107,6 @@ impl Study {
             }
         }
         Ok(self)
-    }
-
-    /// Notes by which metrics trials are judged, for people and for the next worker.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the study's trials are judged by others.
-    pub fn measures(&mut self, metrics: &[&str]) -> Result<()> {
-        let names = serde_json::json!(metrics).to_string();
-        let stored = self.noted("metrics", &names)?;
-        if stored != names {
-            let words = |json: &str| {
-                let list: Vec<String> = serde_json::from_str(json).unwrap_or_default();
-                list.join(", ")
-            };
-            return Err(Error::Usage(format!(
-                "study {} measures {}, and this measures {}: choose another --study, or its --metric",
-                self.name,
-                words(&stored),
-                words(&names)
-            )));
-        }
-        // As Optuna's `Study.set_metric_names`.
-        let (kind, key) = (AttributeKind::System, "study:metric_names");
-        match self
-            .storage
-            .study_attributes(self.id, kind)?
-            .contains_key(key)
-        {
-            true => Ok(()),
-            false => self.storage.set_study_attribute(self.id, kind, key, &names),
-        }
-    }
-
-    /// Notes on which data trials are trained.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the study's trials have others, or other parts of them.
-    pub fn is_about(&mut self, data: &str, now: &Fingerprint, folds: Option<i64>) -> Result<()> {
-        let about = About {
-            fingerprint: now.clone(),
-            folds,
-        };
-        let text = serde_json::to_string(&about).expect("plain data");
-        let stored: Option<About> = serde_json::from_str(&self.noted("data", &text)?).ok();
-        let difference = match stored {
-            // Somebody else's note.
-            None => None,
-            Some(stored) if stored.folds != folds => {
-                let words = |folds: Option<i64>| match folds {
-                    Some(folds) => format!("{folds} folds"),
-                    None => "no folds".to_string(),
-                };
-                Some(format!(
-                    "{} then, {} now",
-                    words(stored.folds),
-                    words(folds)
-                ))
-            }
-            Some(stored) => stored.fingerprint.difference(now),
-        };
-        match difference {
-            None => Ok(()),
-            Some(what) => Err(Error::Usage(format!(
-                "study {} is about other data than {data} as it is split here: {what}; choose another --study, or the same data and options",
-                self.name
-            ))),
-        }
-    }
-
-    /// What the study has noted under a key, which is `json` where it had nothing.
-    fn noted(&mut self, key: &str, json: &str) -> Result<String> {
-        let noted = self
-            .storage
-            .study_attributes(self.id, AttributeKind::User)?;
-        if let Some(stored) = noted.get(key) {
-            return Ok(stored.clone());
-        }
-        self.storage
-            .set_study_attribute(self.id, AttributeKind::User, key, json)?;
-        Ok(json.to_string())
     }
 
     pub fn name(&self) -> &str {
@@ -610,97 +407,4 @@ fn attributes(trial: i64, kind: AttributeKind, noted: &Attributes) -> impl Itera
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-    use crate::tune::pruner::asha::Asha;
-    use crate::tune::pruner::hyperband::Hyperband;
-    use crate::tune::sampler::random::Random;
-    use crate::tune::storage::Memory;
-
-    /// Draws at random, and keeps the numbers of the trials that it was shown.
-    struct Shown {
-        learns: bool,
-        numbers: Arc<Mutex<Vec<Vec<u32>>>>,
-    }
-
-    impl Sampler for Shown {
-        fn name(&self) -> &'static str {
-            "shown"
-        }
-
-        fn sample(&mut self, question: &Question) -> Result<Answer> {
-            let numbers = question.trials.iter().map(|t| t.number).collect();
-            self.numbers.lock().unwrap().push(numbers);
-            Random.sample(question)
-        }
-
-        fn is_model_based(&self) -> bool {
-            self.learns
-        }
-    }
-
-    #[test]
-    fn a_sampler_that_learns_sees_one_bracket() {
-        let bracket = |number| Hyperband::default().bracket("study", number, 9);
-        for learns in [true, false] {
-            let numbers = Arc::new(Mutex::new(Vec::new()));
-            let plan = Plan {
-                space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
-                sampler: Box::new(Shown {
-                    learns,
-                    numbers: numbers.clone(),
-                }),
-                pruner: Some(Box::new(Hyperband::default())),
-                seed: 0,
-                max_step: 9,
-                heartbeat: Duration::from_secs(60),
-            };
-            let storage = Box::new(Memory::default());
-            let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
-            for _ in 0..12 {
-                study.ask().unwrap().unwrap();
-            }
-            for (number, shown) in (0..12).zip(numbers.lock().unwrap().iter()) {
-                let wanted: Vec<u32> = (0..number)
-                    .filter(|&other| !learns || bracket(other) == bracket(number))
-                    .collect();
-                assert_eq!(shown, &wanted, "trial {number}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_verdict_sees_those_before_it_in_the_same_transaction() {
-        let plan = Plan {
-            space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
-            sampler: Box::new(Random),
-            pruner: Some(Box::new(Asha::default())),
-            seed: 0,
-            max_step: 9,
-            heartbeat: Duration::from_secs(60),
-        };
-        let storage = Box::new(Memory::default());
-        let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
-        let mut trials = study.ask_more(&Point::new(), 3, 3).unwrap();
-        let values = [0.5, 1.0, 0.25];
-        let reports = trials.iter_mut().zip(values);
-        let mut reports: Vec<Report> = reports
-            .map(|(trial, value)| Report {
-                trial,
-                step: 1,
-                value,
-            })
-            .collect();
-        let next = study.report(&mut reports).unwrap();
-        assert_eq!(next, [Next::GoOn, Next::Prune, Next::GoOn]);
-        let stored = study.trials().unwrap();
-        for (trial, value) in stored.iter().zip(values) {
-            assert_eq!(trial.intermediate[&1], value);
-            assert!(trial.system.contains_key("completed_rung_0"));
-        }
-        assert!(study.ask_more(&Point::new(), 5, 3).unwrap().is_empty());
-        assert_eq!(study.ask_more(&Point::new(), 5, 5).unwrap().len(), 2);
-    }
-}
+mod tests;

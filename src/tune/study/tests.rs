@@ -1,0 +1,94 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::tune::pruner::asha::Asha;
+use crate::tune::pruner::hyperband::Hyperband;
+use crate::tune::sampler::Question;
+use crate::tune::sampler::random::Random;
+use crate::tune::storage::Memory;
+
+/// Draws at random, and keeps the numbers of the trials that it was shown.
+struct Shown {
+    learns: bool,
+    numbers: Arc<Mutex<Vec<Vec<u32>>>>,
+}
+
+impl Sampler for Shown {
+    fn name(&self) -> &'static str {
+        "shown"
+    }
+
+    fn sample(&mut self, question: &Question) -> Result<Answer> {
+        let numbers = question.trials.iter().map(|t| t.number).collect();
+        self.numbers.lock().unwrap().push(numbers);
+        Random.sample(question)
+    }
+
+    fn is_model_based(&self) -> bool {
+        self.learns
+    }
+}
+
+#[test]
+fn a_sampler_that_learns_sees_one_bracket() {
+    let bracket = |number| Hyperband::default().bracket("study", number, 9);
+    for learns in [true, false] {
+        let numbers = Arc::new(Mutex::new(Vec::new()));
+        let plan = Plan {
+            space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
+            sampler: Box::new(Shown {
+                learns,
+                numbers: numbers.clone(),
+            }),
+            pruner: Some(Box::new(Hyperband::default())),
+            seed: 0,
+            max_step: 9,
+            heartbeat: Duration::from_secs(60),
+        };
+        let storage = Box::new(Memory::default());
+        let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
+        for _ in 0..12 {
+            study.ask().unwrap().unwrap();
+        }
+        for (number, shown) in (0..12).zip(numbers.lock().unwrap().iter()) {
+            let wanted: Vec<u32> = (0..number)
+                .filter(|&other| !learns || bracket(other) == bracket(number))
+                .collect();
+            assert_eq!(shown, &wanted, "trial {number}");
+        }
+    }
+}
+
+#[test]
+fn a_verdict_sees_those_before_it_in_the_same_transaction() {
+    let plan = Plan {
+        space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
+        sampler: Box::new(Random),
+        pruner: Some(Box::new(Asha::default())),
+        seed: 0,
+        max_step: 9,
+        heartbeat: Duration::from_secs(60),
+    };
+    let storage = Box::new(Memory::default());
+    let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
+    let mut trials = study.ask_more(&Point::new(), 3, 3).unwrap();
+    let values = [0.5, 1.0, 0.25];
+    let reports = trials.iter_mut().zip(values);
+    let mut reports: Vec<Report> = reports
+        .map(|(trial, value)| Report {
+            trial,
+            step: 1,
+            value,
+        })
+        .collect();
+    let next = study.report(&mut reports).unwrap();
+    assert_eq!(next, [Next::GoOn, Next::Prune, Next::GoOn]);
+    let stored = study.trials().unwrap();
+    for (trial, value) in stored.iter().zip(values) {
+        assert_eq!(trial.intermediate[&1], value);
+        assert!(trial.system.contains_key("completed_rung_0"));
+    }
+    assert!(study.ask_more(&Point::new(), 5, 3).unwrap().is_empty());
+    assert_eq!(study.ask_more(&Point::new(), 5, 5).unwrap().len(), 2);
+}
