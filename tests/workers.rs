@@ -90,6 +90,24 @@ fn two_workers_share_what_needs_no_answers() {
 }
 
 #[test]
+fn workers_make_no_more_trials_than_are_wanted() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let one = |k: usize| {
+        let more = format!("--trials 12 --epochs 1 --population 1 --out {k}");
+        start(dir, &more)
+    };
+    let workers: Vec<Child> = (0..4).map(one).collect();
+    for worker in workers {
+        result_of(&worker.wait_with_output().expect("an end"));
+    }
+    for study in ["0", "1", "2", "3"] {
+        assert_eq!(count(dir, study, "COMPLETE"), 12, "{study}");
+        assert_eq!(trials(dir, study).len(), 12);
+    }
+}
+
+#[test]
 fn another_metric_or_other_data_are_another_study() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

@@ -182,7 +182,8 @@ def report(ours, theirs, seeds):
         "\nLower is better. p is the one-sided Mann-Whitney test of \"ours is worse\"; at or below "
         "0.05 it is set bold. Of twenty comparisons between equals one is bold by chance. Sphere, "
         "Rastrigin and Rosenbrock have 5 dimensions, Hartmann 6, Branin 2; ranges are at the top of "
-        "`compare.py`."
+        "`compare.py`. Where there are two numbers of seeds, the second one is Optuna's: it has been run "
+        "for fewer so far."
     )
     yield from table(ours, theirs, seeds)
 

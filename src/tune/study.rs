@@ -7,7 +7,7 @@ mod plan;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::distribution::Scalar;
 use super::pruner::{Judged, Pruner, Verdict};
@@ -137,10 +137,7 @@ impl Study {
     /// Trials that are finished or at work: what a number of trials is counted by. One that failed and
     /// was queued again counts as the one that it is then.
     pub fn begun(&mut self) -> Result<usize> {
-        let trials = self.storage.trials(self.id)?;
-        let repeated: BTreeSet<u32> = trials.iter().flat_map(storage::retry_history).collect();
-        let counts = |t: &&Trial| t.state != TrialState::Waiting && !repeated.contains(&t.number);
-        Ok(trials.iter().filter(counts).count())
+        Ok(begun(self.storage.trials(self.id)?))
     }
 
     /// Trials at work, by number with the epochs that they have reported.
@@ -166,7 +163,9 @@ impl Study {
         if !self.storage.has_heartbeat() {
             return Ok(0);
         }
-        let stale = self.storage.fail_stale(self.id, self.plan.heartbeat * 2)?;
+        // Databases tell whole seconds.
+        let grace = self.plan.heartbeat * 2 + Duration::from_secs(1);
+        let stale = self.storage.fail_stale(self.id, grace)?;
         for trial in &stale {
             self.storage.requeue(self.id, trial, Some(3))?;
         }
@@ -174,13 +173,13 @@ impl Study {
     }
 
     /// The next trial: one that was queued, or else one that the sampler decides. `None` where every
-    /// point has been tried.
+    /// point has been tried, and where there are `in_all`.
     ///
     /// # Errors
     /// Of the storage and of the sampler.
-    pub fn ask(&mut self) -> Result<Option<Trial>> {
+    pub fn ask(&mut self, in_all: usize) -> Result<Option<Trial>> {
         let Some(claimed) = self.storage.claim_waiting(self.id)? else {
-            return Ok(self.ask_more(&Point::new(), 1, usize::MAX)?.pop());
+            return Ok(self.ask_more(&Point::new(), 1, in_all)?.pop());
         };
         let decided = self.decided(&claimed);
         let answer = decided.and_then(|mut fixed| {
@@ -193,7 +192,7 @@ impl Study {
             Ok(Answer { point, system }) => (point, system),
             Err(e) => {
                 self.fail(claimed.id, &e.to_string())?;
-                return self.ask();
+                return self.ask(in_all);
             }
         };
         let mut writes: Vec<Write> = Vec::new();
@@ -220,9 +219,10 @@ impl Study {
     pub fn ask_more(&mut self, fixed: &Point, n: usize, in_all: usize) -> Result<Vec<Trial>> {
         let mut fixed = fixed.clone();
         self.plan.space.prune_inactive(&mut fixed);
+        let mut most = n;
         loop {
-            let n = n.min(in_all.saturating_sub(self.begun()?));
             let mut trials = self.storage.trials(self.id)?.to_vec();
+            let n = most.min(in_all.saturating_sub(begun(&trials)));
             let first = trials.len();
             for number in (first..first + n).map(|number| number as u32) {
                 let asked = self
@@ -242,11 +242,12 @@ impl Study {
             let made = self
                 .storage
                 .create_trials_at(self.id, Some(first as u32), drafts)?;
-            // Otherwise another worker was quicker, and the sampler should know.
+            // Otherwise another worker was quicker, and the sampler should know; fewer take less time.
             if let Some(made) = made {
                 let stored = made.into_iter().map(|(id, number)| self.stored(id, number));
                 return stored.collect();
             }
+            most = (most / 2).max(1);
         }
     }
 
@@ -349,8 +350,12 @@ impl Study {
         self.end(ends)
     }
 
-    /// Fails a trial that was broken off, and queues it again.
+    /// Fails a trial that was broken off, and queues it again, unless somebody else has.
     pub fn put_back(&mut self, trial: &Trial) -> Result<()> {
+        // Its end was noted already, by whoever took this worker for dead.
+        if self.stored(trial.id, trial.number)?.state.is_finished() {
+            return Ok(());
+        }
         self.fail(trial.id, "interrupted")?;
         self.storage.requeue(self.id, trial, None).map(drop)
     }
@@ -390,6 +395,12 @@ impl Study {
         });
         Ok(best.cloned())
     }
+}
+
+fn begun(trials: &[Trial]) -> usize {
+    let repeated: BTreeSet<u32> = trials.iter().flat_map(storage::retry_history).collect();
+    let counts = |t: &&Trial| t.state != TrialState::Waiting && !repeated.contains(&t.number);
+    trials.iter().filter(counts).count()
 }
 
 /// A text as JSON.

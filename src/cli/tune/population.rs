@@ -376,7 +376,9 @@ impl Trainer<'_> {
         else {
             return Ok(false);
         };
-        if self.is_late() {
+        // What is queued goes first, but has structures of its own.
+        let waits = !structure.is_empty() && self.study.has_waiting()?;
+        if self.is_late() || waits {
             return Ok(false);
         }
         let empty: Vec<usize> = (0..seats.len()).filter(|&ix| seats[ix].is_none()).collect();

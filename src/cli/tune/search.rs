@@ -57,9 +57,10 @@ pub fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
             }
             None if patience.waits(trainer, Duration::from_secs_f64(args.heartbeat))? => {}
             None => {
-                let what = match left {
-                    0 => format!("all {} trials are done", args.trials),
-                    _ => "every point of the space has been tried".to_string(),
+                // Others may have begun what was left.
+                let what = match trainer.study.begun()? < args.trials {
+                    false => format!("all {} trials are done", args.trials),
+                    true => "every point of the space has been tried".to_string(),
                 };
                 return Ok(match trainer.study.running()?.len() {
                     0 => what,
@@ -124,26 +125,26 @@ struct Patience {
 }
 
 impl Patience {
-    /// Waits a moment where trials run elsewhere, unless nothing was heard of them for so long that they
-    /// would have been queued again if their worker said that it is alive. False where there is nothing
-    /// to be waited for.
+    /// Waits a moment where trials run elsewhere that belong to those that are wanted. Those of a worker
+    /// that is gone are queued again after two heartbeats; what says nothing at all, as workers in Python
+    /// may, is not waited for much longer. False where there is nothing to be waited for.
     fn waits(&mut self, trainer: &mut Trainer, heartbeat: Duration) -> Result<bool> {
         if !trainer.study.has_heartbeat() {
             return Ok(false);
         }
         let running = trainer.study.running()?;
-        if running.is_empty() {
+        let ended = trainer.study.begun()?.saturating_sub(running.len());
+        if running.is_empty() || ended >= trainer.trials {
             return Ok(false);
         }
         let now = Instant::now();
-        let longest = heartbeat * 2 + Duration::from_secs(5);
+        let longest = heartbeat * 10 + Duration::from_secs(5);
         let seen: BTreeMap<u32, usize> = running.into_iter().collect();
         let since = match self.since {
             None => {
                 trainer.board.say(&format!(
-                    "{} trials run elsewhere: waiting for them (what is not heard of for {:.0} s is trained here)",
-                    seen.len(),
-                    longest.as_secs_f64()
+                    "{} trials run elsewhere: waiting for them (what a worker had that is gone is trained here)",
+                    seen.len()
                 ));
                 now
             }

@@ -45,9 +45,10 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// The next trial, a queued one first. `None` where every point has been tried.
+    /// The next trial, a queued one first. `None` where every point has been tried, and where there are
+    /// enough.
     pub fn ask(&mut self) -> Result<Option<Trial>> {
-        let asked = self.study.ask()?;
+        let asked = self.study.ask(self.trials)?;
         self.begin(asked.as_slice());
         Ok(asked)
     }
@@ -67,11 +68,13 @@ impl Trainer<'_> {
     }
 
     /// Queues again all that has begun and is not at its end.
+    ///
+    /// # Errors
+    /// The first one; the others are queued all the same.
     pub fn put_back(&mut self) -> Result<()> {
-        for trial in std::mem::take(&mut self.under_way) {
-            self.study.put_back(&trial)?;
-        }
-        Ok(())
+        let under_way = std::mem::take(&mut self.under_way);
+        let all: Vec<Result<()>> = under_way.iter().map(|t| self.study.put_back(t)).collect();
+        all.into_iter().collect()
     }
 
     /// Whether no trial is to begin any more.

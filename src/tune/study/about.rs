@@ -23,16 +23,14 @@ impl Study {
     pub fn measures(&mut self, metrics: &[&str]) -> Result<()> {
         let names = serde_json::json!(metrics).to_string();
         let stored = self.noted("metrics", &names)?;
-        if stored != names {
-            let words = |json: &str| {
-                let list: Vec<String> = serde_json::from_str(json).unwrap_or_default();
-                list.join(", ")
-            };
+        // A list of names, or else somebody else's note.
+        let stored: Option<Vec<String>> = serde_json::from_str(&stored).ok();
+        if let Some(stored) = stored.filter(|stored| stored != metrics) {
             return Err(Error::Usage(format!(
                 "study {} measures {}, and this measures {}: choose another --study, or its --metric",
                 self.name,
-                words(&stored),
-                words(&names)
+                stored.join(", "),
+                metrics.join(", ")
             )));
         }
         // As Optuna's `Study.set_metric_names`.
@@ -83,12 +81,13 @@ impl Study {
         }
     }
 
-    /// What the study has noted under a key, which is `json` where it had nothing.
+    /// What the study has noted under a key, which is `json` where it had nothing, or no trial.
     fn noted(&mut self, key: &str, json: &str) -> Result<String> {
         let noted = self
             .storage
             .study_attributes(self.id, AttributeKind::User)?;
-        if let Some(stored) = noted.get(key) {
+        let is_empty = self.storage.trials(self.id)?.is_empty();
+        if let Some(stored) = noted.get(key).filter(|_| !is_empty) {
             return Ok(stored.clone());
         }
         self.storage

@@ -49,7 +49,7 @@ fn a_sampler_that_learns_sees_one_bracket() {
         let storage = Box::new(Memory::default());
         let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
         for _ in 0..12 {
-            study.ask().unwrap().unwrap();
+            study.ask(99).unwrap().unwrap();
         }
         for (number, shown) in (0..12).zip(numbers.lock().unwrap().iter()) {
             let wanted: Vec<u32> = (0..number)
@@ -91,4 +91,41 @@ fn a_verdict_sees_those_before_it_in_the_same_transaction() {
     }
     assert!(study.ask_more(&Point::new(), 5, 3).unwrap().is_empty());
     assert_eq!(study.ask_more(&Point::new(), 5, 5).unwrap().len(), 2);
+}
+
+fn at_random() -> Study {
+    let plan = Plan {
+        space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
+        sampler: Box::new(Random),
+        pruner: None,
+        seed: 0,
+        max_step: 9,
+        heartbeat: Duration::from_secs(60),
+    };
+    let storage = Box::new(Memory::default());
+    Study::open(storage, "study", &[Direction::Minimize], plan).unwrap()
+}
+
+#[test]
+fn what_somebody_else_ended_is_not_queued_again() {
+    let mut study = at_random();
+    let trials = study.ask_more(&Point::new(), 2, 2).unwrap();
+    study.fail(trials[0].id, "taken over").unwrap();
+    study.put_back(&trials[0]).unwrap();
+    assert!(!study.has_waiting().unwrap());
+    study.put_back(&trials[1]).unwrap();
+    assert!(study.has_waiting().unwrap());
+    assert!(study.ask(2).unwrap().is_some(), "the queued one");
+    assert!(study.ask(2).unwrap().is_none(), "there are enough");
+}
+
+#[test]
+fn a_study_without_trials_may_become_another() {
+    let mut study = at_random();
+    study.measures(&["val-accuracy"]).unwrap();
+    study.measures(&["val-loss"]).unwrap();
+    study.ask(1).unwrap().unwrap();
+    study.measures(&["val-loss"]).unwrap();
+    let error = study.measures(&["val-accuracy"]).unwrap_err().to_string();
+    assert!(error.contains("measures val-loss"), "{error}");
 }
