@@ -60,18 +60,23 @@ fn a_sampler_that_learns_sees_one_bracket() {
     }
 }
 
-#[test]
-fn a_verdict_sees_those_before_it_in_the_same_transaction() {
+/// A study in memory whose trials are drawn at random.
+fn at_random(pruner: Option<Box<dyn Pruner>>) -> Study {
     let plan = Plan {
         space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
         sampler: Box::new(Random),
-        pruner: Some(Box::new(Asha::default())),
+        pruner,
         seed: 0,
         max_step: 9,
         heartbeat: Duration::from_secs(60),
     };
     let storage = Box::new(Memory::default());
-    let mut study = Study::open(storage, "study", &[Direction::Minimize], plan).unwrap();
+    Study::open(storage, "study", &[Direction::Minimize], plan).unwrap()
+}
+
+#[test]
+fn a_verdict_sees_those_before_it_in_the_same_transaction() {
+    let mut study = at_random(Some(Box::new(Asha::default())));
     let mut trials = study.ask_more(&Point::new(), 3, 3).unwrap();
     let values = [0.5, 1.0, 0.25];
     let reports = trials.iter_mut().zip(values);
@@ -93,22 +98,9 @@ fn a_verdict_sees_those_before_it_in_the_same_transaction() {
     assert_eq!(study.ask_more(&Point::new(), 5, 5).unwrap().len(), 2);
 }
 
-fn at_random() -> Study {
-    let plan = Plan {
-        space: crate::tune::notation::space(["lr=0..1"]).unwrap(),
-        sampler: Box::new(Random),
-        pruner: None,
-        seed: 0,
-        max_step: 9,
-        heartbeat: Duration::from_secs(60),
-    };
-    let storage = Box::new(Memory::default());
-    Study::open(storage, "study", &[Direction::Minimize], plan).unwrap()
-}
-
 #[test]
 fn what_somebody_else_ended_is_not_queued_again() {
-    let mut study = at_random();
+    let mut study = at_random(None);
     let trials = study.ask_more(&Point::new(), 2, 2).unwrap();
     study.fail(trials[0].id, "taken over").unwrap();
     study.put_back(&trials[0]).unwrap();
@@ -121,7 +113,7 @@ fn what_somebody_else_ended_is_not_queued_again() {
 
 #[test]
 fn a_study_without_trials_may_become_another() {
-    let mut study = at_random();
+    let mut study = at_random(None);
     study.measures(&["val-accuracy"]).unwrap();
     study.measures(&["val-loss"]).unwrap();
     study.ask(1).unwrap().unwrap();
