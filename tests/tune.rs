@@ -5,7 +5,8 @@ mod common;
 
 use std::fs;
 
-use common::program::{command, event, events, gpu_train, refuse, succeed};
+use common::process;
+use common::program::{event, events, gpu_train, refuse, succeed};
 use common::study::{SEARCH, assert_alone, trials, words};
 use serde_json::Value;
 
@@ -381,7 +382,8 @@ fn what_is_wrong_is_said() {
         ),
         ("--sampler grid --space lr=0.1..1", &["step"]),
         ("--time 5s", &["--timeout"]),
-        ("--enqueue lr=5", &["none of"]),
+        ("--enqueue lr=5", &["none of", "\n     ^\n"]),
+        ("--enqueue lrr=0.1", &["did you mean lr", "^^^"]),
         ("--folds 1", &["2"]),
         ("--folds -3", &["--folds -3"]),
         ("--population 99999999", &["at most 4096"]),
@@ -430,29 +432,16 @@ fn an_interrupted_study_queues_its_trials_again() {
 
 #[cfg(unix)]
 fn interrupt(sampler: &str) {
-    use std::process::Stdio;
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let long = format!(
         "tune synthetic:moons:4000 --device cpu --epochs 60 --quiet --json --trials 8 --sampler {sampler} \
         --storage sqlite:///s.db --batch 8 --space width=8|16|32|64 --space lr=log:1e-3..1e-1 --pruner none --out study"
     );
-    let mut child = command(dir)
-        .args(words(&[&long]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
+    let mut child = process::start(dir, &words(&[&long]));
     // Some epochs in.
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let epoch = lines.find(|line| line.as_ref().is_ok_and(|l| l.contains("trial_epoch")));
-    assert!(epoch.is_some());
-    let kill = std::process::Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(kill.expect("a shell").success());
-    std::thread::spawn(move || lines.for_each(drop));
+    process::hear(child.stdout.take().expect("a pipe"), "trial_epoch");
+    process::signal(&child, "INT");
     let output = child.wait_with_output().expect("an end");
     assert_eq!(output.status.code(), Some(130));
     let state = |t: &Value| t["state"].as_str().unwrap_or_default().to_string();

@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 
+use common::process;
 use common::program::{assert_same, event, events, succeed};
 use common::sources::{prices, shapes};
 use common::study::{SEARCH, assert_alone, trials, words};
@@ -117,6 +118,28 @@ fn the_winner_of_an_earlier_run_is_its_best_epoch_too() {
     }
     let model = |out: &str| dir.join(out).join("model.safetensors");
     assert_same(&model("first"), &model("second"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_while_the_winner_is_trained_again_loses_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let study = "tune synthetic:moons:20000 --device cpu --json --epochs 12 --batch 8 --pruner none --sampler random \
+        --trials 1 --space lr=log:1e-5..1e-4 --metric val-loss --storage sqlite:///s.db";
+    let found = event(&succeed(dir, &words(&[study, "--out first"])), "result");
+    let mut child = process::start(dir, &words(&[study, "--out second"]));
+    process::hear(child.stderr.take().expect("a pipe"), "trained again");
+    process::signal(&child, "INT");
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(trials(dir, "second")[&0]["state"], "COMPLETE");
+    assert!(!dir.join("second/model.safetensors").exists());
+    // The same command goes on to the same end.
+    let again = event(&succeed(dir, &words(&[study, "--out third"])), "result");
+    assert_eq!(again["best_value"], found["best_value"]);
+    let model = |out: &str| dir.join(out).join("model.safetensors");
+    assert_same(&model("first"), &model("third"));
 }
 
 #[test]

@@ -2,25 +2,27 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Output};
 use std::time::Duration;
 
-use common::program::{command, event, refuse, succeed};
+use common::process;
+use common::program::{event, events, refuse, succeed};
 use common::study::{trials, words};
 use serde_json::Value;
 
 const STUDY: &str = "tune synthetic:moons:4000 --device cpu --quiet --json --batch 8 --space lr=log:1e-3..1e-1 \
     --pruner none --storage sqlite:///s.db";
 
+/// Starts a worker.
 fn start(dir: &Path, more: &str) -> Child {
-    command(dir)
-        .args(words(&[STUDY, more]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts")
+    process::start(dir, &words(&[STUDY, more]))
+}
+
+/// Waits until a worker has begun this.
+fn await_event(worker: &mut Child, event: &str) {
+    process::hear(worker.stdout.take().expect("a pipe"), event);
 }
 
 fn result_of(output: &Output) -> Value {
@@ -44,8 +46,7 @@ fn what_a_killed_worker_had_is_trained_by_the_next_one() {
         "--trials 4 --epochs 400 --sampler random --heartbeat 0.5 --out first",
     );
     // Its study is there, and trials are at work.
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(first.stdout.take().unwrap()));
-    assert!(lines.any(|line| line.is_ok_and(|l| l.contains("trial_epoch"))));
+    await_event(&mut first, "trial_epoch");
     first.kill().expect("a kill");
     first.wait().expect("an end");
     // At once, so that nobody knows yet that it is gone.
@@ -58,6 +59,26 @@ fn what_a_killed_worker_had_is_trained_by_the_next_one() {
         count(dir, "second", "FAIL") >= 1,
         "those that were broken off"
     );
+}
+
+#[test]
+fn a_worker_that_lives_is_waited_for_however_long_its_epoch_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    // An epoch takes longer than a worker without heartbeats would be waited for, which is 3 s.
+    let long = STUDY.replace("moons:4000", "moons:60000");
+    let more = "--trials 1 --epochs 1 --sampler random --heartbeat 0.2 --model linear:512,relu,linear:512,relu";
+    let mut first = process::start(dir, &words(&[&long, more, "--out first"]));
+    await_event(&mut first, "trial_start");
+    let result = event(
+        &succeed(dir, &words(&[&long, more, "--out second"])),
+        "result",
+    );
+    assert!(first.wait().expect("an end").success());
+    assert_eq!(result["complete"], 0, "{result}");
+    let all = trials(dir, "second");
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[&0]["state"], "COMPLETE");
 }
 
 #[test]
@@ -105,6 +126,39 @@ fn workers_make_no_more_trials_than_are_wanted() {
         assert_eq!(count(dir, study, "COMPLETE"), 12, "{study}");
         assert_eq!(trials(dir, study).len(), 12);
     }
+}
+
+#[test]
+fn what_is_queued_while_others_train_is_next() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let train = "--trials 4 --epochs 30 --sampler random --population 1 --out first";
+    let mut first = start(dir, train);
+    let mut lines = BufReader::new(first.stdout.take().expect("a pipe")).lines();
+    let mut heard = Vec::new();
+    for line in lines.by_ref().map(|line| line.expect("text")) {
+        heard.push(line);
+        if heard
+            .last()
+            .is_some_and(|line| line.contains("trial_epoch"))
+        {
+            break;
+        }
+    }
+    // Its one trial has begun already: this worker does no more than queue another.
+    succeed(
+        dir,
+        &words(&[STUDY, "--trials 1 --enqueue lr=0.0625 --out second"]),
+    );
+    heard.extend(lines.map(|line| line.expect("text")));
+    assert!(first.wait().expect("an end").success());
+    let started = events(&heard.join("\n"), "trial_start");
+    let numbers: Vec<_> = started.iter().filter_map(|t| t["trial"].as_u64()).collect();
+    assert_eq!(numbers, [0, 1, 2, 3], "none overtakes what is queued");
+    let all = trials(dir, "first");
+    let queued = all.values().filter(|t| t["params"]["lr"] == 0.0625);
+    let states: Vec<&Value> = queued.map(|t| &t["state"]).collect();
+    assert_eq!(states, ["COMPLETE"]);
 }
 
 #[test]

@@ -30,14 +30,14 @@ use crate::train::options::{TrainOptions, overlay};
 use crate::train::run_folder::{Reserved, reserve};
 use crate::train::time_limit::parse_time;
 use crate::tune::distribution::Scalar;
-use crate::tune::settings;
 use crate::tune::study::Study;
+use crate::tune::{notation, settings};
 use crate::{Error, Result};
 use board::Board;
 use ending::Ending;
 use machine::Machine;
 use objective::Objective;
-use opening::{check_parts, enqueued, open_study, queue, refuse_idle, typed_space};
+use opening::{check_parts, open_study, refuse_idle, typed_space};
 use trainer::Trainer;
 use winner::Winner;
 
@@ -147,7 +147,6 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
     // What was typed is read before the data are.
     let typed_space = typed_space(&args.space, &file)?;
     settings::check(&typed_space, &given)?;
-    let queued: Vec<_> = args.enqueue.iter().map(|text| enqueued(text)).collect();
     let stop = interrupt::flag("stopping; trials under way are queued again");
     let data = overlay(&args.options, &file.data);
     let loaded = Arc::new(load(&source, &data, given.folds.is_none())?);
@@ -164,6 +163,10 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
                 .to_string(),
         ));
     }
+    let queued = args.enqueue.iter();
+    let queued: Vec<_> = queued
+        .map(|text| notation::values(text, &space))
+        .collect::<Result<_>>()?;
     let usual = usual(&args, &given, &facts(&loaded, &source, &parts))?;
     given.epochs = match space.get("epochs") {
         None => Some(i64::from(usual.epochs)),
@@ -183,9 +186,8 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         &loaded,
     );
     let mut study = opened.inspect_err(|_| abandon(&folder))?;
-    for values in queued {
-        let queued = values.and_then(|values| queue(&mut study, &values));
-        queued.inspect_err(|_| abandon(&folder))?;
+    for values in &queued {
+        study.enqueue(values).inspect_err(|_| abandon(&folder))?;
     }
     let begun = study.begun()?;
     let board = Board::new(ui, &objective, &space, args.trials, begun, usual.epochs);

@@ -1,8 +1,10 @@
 //! The search space: parameters with their distributions, some of them under a condition.
 
+use std::fmt;
+
 use super::distribution::{Distribution, Scalar};
 use super::trial::Point;
-use crate::{Error, Result, suggest};
+use crate::suggest;
 
 /// A parameter of a space.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,30 @@ pub struct Condition {
     pub any_of: Vec<Scalar>,
 }
 
+/// A parameter that does not go with the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Misfit {
+    /// Its place among those given.
+    pub ix: usize,
+    pub fault: Fault,
+    pub what: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+/// What of a parameter is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Name,
+    Condition,
+}
+
 /// Parameters in an order in which conditions look back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Space {
@@ -31,32 +57,34 @@ impl Space {
     /// Orders the parameters so that every condition names one that comes before.
     ///
     /// # Errors
-    /// [`Error::Usage`] where a name comes twice, or a condition names a parameter that is not there,
-    /// has no such choice, or depends on itself.
-    pub fn new(parameters: Vec<Parameter>) -> Result<Space> {
+    /// Where a name comes twice, or a condition names a parameter that is not there, has no such choice,
+    /// or depends on itself.
+    pub fn new(parameters: Vec<Parameter>) -> Result<Space, Misfit> {
         for (ix, parameter) in parameters.iter().enumerate() {
+            let misfit = |fault, what| Misfit { ix, fault, what };
             if parameters[..ix].iter().any(|p| p.name == parameter.name) {
-                return Err(Error::Usage(format!(
-                    "{} is in the search space twice",
-                    parameter.name
-                )));
+                let what = format!("{} is in the search space twice", parameter.name);
+                return Err(misfit(Fault::Name, what));
             }
-            check_condition(parameter, &parameters)?;
+            check_condition(parameter, &parameters)
+                .map_err(|what| misfit(Fault::Condition, what))?;
         }
         let mut ordered: Vec<Parameter> = Vec::with_capacity(parameters.len());
-        let mut rest = parameters;
+        let mut rest: Vec<(usize, Parameter)> = parameters.into_iter().enumerate().collect();
         while !rest.is_empty() {
-            let known = |p: &Parameter| match &p.when {
+            let known = |(_, p): &(usize, Parameter)| match &p.when {
                 None => true,
                 Some(when) => ordered.iter().any(|o| o.name == when.parameter),
             };
             let Some(next) = rest.iter().position(known) else {
-                return Err(Error::Usage(format!(
-                    "the condition of {} leads back to itself",
-                    rest[0].name
-                )));
+                let (ix, parameter) = &rest[0];
+                return Err(Misfit {
+                    ix: *ix,
+                    fault: Fault::Condition,
+                    what: format!("the condition of {} leads back to itself", parameter.name),
+                });
             };
-            ordered.push(rest.remove(next));
+            ordered.push(rest.remove(next).1);
         }
         Ok(Space {
             parameters: ordered,
@@ -103,35 +131,35 @@ impl Space {
     }
 }
 
-fn check_condition(parameter: &Parameter, all: &[Parameter]) -> Result<()> {
+fn check_condition(parameter: &Parameter, all: &[Parameter]) -> Result<(), String> {
     let Some(when) = &parameter.when else {
         return Ok(());
     };
     let name = &parameter.name;
     let Some(parent) = all.iter().find(|p| p.name == when.parameter) else {
         let known = all.iter().map(|p| p.name.as_str());
-        return Err(Error::Usage(format!(
+        return Err(format!(
             "{name} depends on {}, which is not in the search space{}",
             when.parameter,
             suggest::hint(&when.parameter, known)
-        )));
+        ));
     };
     let Distribution::Categorical { choices } = &parent.distribution else {
-        return Err(Error::Usage(format!(
+        return Err(format!(
             "{name} depends on {}, which is a range: a condition needs a list of choices",
             when.parameter
-        )));
+        ));
     };
     match when.any_of.iter().find(|value| !choices.contains(value)) {
         None => Ok(()),
         Some(value) => {
             let words: Vec<String> = choices.iter().map(Scalar::to_string).collect();
             let words = words.iter().map(String::as_str);
-            Err(Error::Usage(format!(
+            Err(format!(
                 "{name} depends on {} being {value}, which is none of its choices{}",
                 when.parameter,
                 suggest::hint(&value.to_string(), words)
-            )))
+            ))
         }
     }
 }

@@ -147,6 +147,11 @@ impl Study {
         Ok(running.map(|t| (t.number, t.intermediate.len())).collect())
     }
 
+    /// Whether somebody says of a running trial that it is at work.
+    pub fn is_beating(&mut self) -> Result<bool> {
+        Ok(!self.storage.beating(self.id)?.is_empty())
+    }
+
     /// Whether it is known of a worker that it is gone.
     pub fn has_heartbeat(&self) -> bool {
         self.storage.has_heartbeat()

@@ -1,5 +1,6 @@
 //! The binary as another program starts, stops and kills it.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -20,6 +21,14 @@ pub fn start(dir: &Path, args: &[&str]) -> Child {
 /// Runs and expects exit code 2 and these words, in at most two lines without a panic.
 pub fn refuse(dir: &Path, args: &[&str], words: &[&str]) {
     program::refuse(dir, args, 2, words);
+}
+
+/// Listens until a line has this word. What comes after it is taken, so that its speaker is not held up.
+pub fn hear(from: impl Read + Send + 'static, word: &str) {
+    let mut lines = BufReader::new(from).lines();
+    let heard = lines.any(|line| line.is_ok_and(|line| line.contains(word)));
+    assert!(heard, "nobody said {word}");
+    std::thread::spawn(move || lines.for_each(drop));
 }
 
 /// Status and standard error, for a failure's message.

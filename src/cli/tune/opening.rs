@@ -1,6 +1,5 @@
 //! Reads what a search is to be, refuses what makes no sense, and opens its study.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ pub fn check_parts(
 /// The space of `--space`, or of the file where nothing is typed.
 pub fn typed_space(typed: &[String], file: &Options) -> Result<Space> {
     match typed.is_empty() {
-        true => Space::new(notation::table(&file.space)?),
+        true => notation::table(&file.space),
         false => notation::space(typed.iter().map(String::as_str)),
     }
 }
@@ -204,62 +203,4 @@ fn pruner_of(args: &Args, objective: &Objective, max_step: i64) -> Result<Option
         )));
     }
     Ok(pruner)
-}
-
-/// Reads one `--enqueue`.
-pub fn enqueued(text: &str) -> Result<Vec<(String, Scalar)>> {
-    // A value may hold commas: "model=linear:64,relu".
-    let mut parts: Vec<String> = Vec::new();
-    for part in text.split(',') {
-        match parts.last_mut() {
-            Some(last) if !part.contains('=') => *last += &format!(",{part}"),
-            _ => parts.push(part.to_string()),
-        }
-    }
-    let pair = |part: &String| {
-        let (name, value) = part.split_once('=').ok_or_else(|| {
-            Error::Usage(format!(
-                "--enqueue {text}: write names and values, such as lr=0.01,opt=adam"
-            ))
-        })?;
-        Ok((name.trim().to_string(), Scalar::from_word(value.trim())))
-    };
-    parts.iter().map(pair).collect()
-}
-
-/// Queues values that are all in the space.
-pub fn queue(study: &mut Study, values: &[(String, Scalar)]) -> Result<()> {
-    let mut fixed = BTreeMap::new();
-    for (name, value) in values {
-        let Some(parameter) = study.space().get(name) else {
-            let known = study.space().parameters().iter().map(|p| p.name.as_str());
-            return Err(Error::Usage(format!(
-                "--enqueue {name}: it is not in the search space{}",
-                suggest::hint(name, known)
-            )));
-        };
-        let distribution = &parameter.distribution;
-        let Some(internal) = distribution.internal(value) else {
-            return Err(Error::Usage(format!(
-                "--enqueue {name}={value}: it is none of {distribution}"
-            )));
-        };
-        fixed.insert(name.clone(), distribution.external(internal));
-    }
-    study.enqueue(&fixed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queued_value_may_hold_commas() {
-        let read = enqueued("lr=0.01,model=linear:64,relu,linear:8,opt=adam").unwrap();
-        let model = Scalar::Text("linear:64,relu,linear:8".to_string());
-        assert_eq!(read[0], ("lr".to_string(), Scalar::Float(0.01)));
-        assert_eq!(read[1], ("model".to_string(), model));
-        assert_eq!(read[2].0, "opt");
-        assert!(enqueued("adam").is_err());
-    }
 }

@@ -126,8 +126,9 @@ struct Patience {
 
 impl Patience {
     /// Waits a moment where trials run elsewhere that belong to those that are wanted. Those of a worker
-    /// that is gone are queued again after two heartbeats; what says nothing at all, as workers in Python
-    /// may, is not waited for much longer. False where there is nothing to be waited for.
+    /// that is gone are queued again after two heartbeats. Where all are without one, as workers in Python
+    /// may be, what reports nothing for ten is waited for no longer. False where there is nothing to be
+    /// waited for.
     fn waits(&mut self, trainer: &mut Trainer, heartbeat: Duration) -> Result<bool> {
         if !trainer.study.has_heartbeat() {
             return Ok(false);
@@ -138,7 +139,7 @@ impl Patience {
             return Ok(false);
         }
         let now = Instant::now();
-        let longest = heartbeat * 10 + Duration::from_secs(5);
+        let longest = heartbeat * 10 + Duration::from_secs(1);
         let seen: BTreeMap<u32, usize> = running.into_iter().collect();
         let since = match self.since {
             None => {
@@ -152,7 +153,7 @@ impl Patience {
             Some(_) => now,
         };
         (self.seen, self.since) = (seen, Some(since));
-        if since.elapsed() > longest {
+        if since.elapsed() > longest && !trainer.study.is_beating()? {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(200).min(heartbeat));

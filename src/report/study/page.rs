@@ -49,9 +49,13 @@ fn cards(view: &View) -> String {
         [] => {}
         [ix] if view.axes.len() == 1 => {
             let trial = view.trials[ix];
-            let value = view.value(trial, 0).map(|value| view.worded(value, 0));
+            let words = |value: Option<f64>| value.map(|value| view.worded(value, 0));
+            let value = words(view.value(trial, 0)).unwrap_or_default();
             let name = format!("best {}", view.metric(0).name);
-            cards.push((name, value.unwrap_or_default()));
+            cards.push(match words(view.deviation(trial)) {
+                None => (name, value),
+                Some(deviation) => (name + ", mean over folds", format!("{value} ± {deviation}")),
+            });
             cards.push(("in trial".to_string(), trial.number.to_string()));
         }
         _ => {

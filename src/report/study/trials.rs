@@ -38,6 +38,9 @@ fn head(view: &View) -> String {
             "<th scope=\"col\" data-first=\"{best_first}\">{}</th>",
             escape(&metric.heading())
         );
+        if objective == 0 && in_folds(view) {
+            head += &heading("deviation over folds");
+        }
     }
     for parameter in view.study.space.parameters() {
         head += &heading(&parameter.name);
@@ -63,6 +66,11 @@ fn row(view: &View, ix: usize, anchored: bool) -> String {
     );
     for objective in 0..view.axes.len() {
         row += &objective_cell(view, trial, objective);
+        if objective == 0 && in_folds(view) {
+            row += &view
+                .deviation(trial)
+                .map_or("<td></td>".to_string(), |d| number(d, &significant(d)));
+        }
     }
     for parameter in view.study.space.parameters() {
         row += &match value_of(trial, parameter) {
@@ -78,6 +86,11 @@ fn row(view: &View, ix: usize, anchored: bool) -> String {
     });
     let _ = writeln!(row, "</tr>");
     row
+}
+
+/// Whether trials were trained in folds.
+fn in_folds(view: &View) -> bool {
+    view.trials.iter().any(|t| view.deviation(t).is_some())
 }
 
 /// The value as it is drawn; what is not finite is said as it is.

@@ -119,6 +119,14 @@ impl<'a> View<'a> {
         drawn(value? * self.metric(objective).scale)
     }
 
+    /// Standard deviation of the first objective over a complete trial's folds, in its unit.
+    pub(super) fn deviation(&self, trial: &Trial) -> Option<f64> {
+        let noted = trial.user.get("deviation")?;
+        let value: f64 = noted.parse().ok()?;
+        let complete = trial.state == TrialState::Complete;
+        drawn(value * self.metric(0).scale).filter(|_| complete)
+    }
+
     /// The finite intermediate values as they are drawn, by epoch.
     pub(super) fn curve(&self, trial: &Trial) -> Vec<(f64, f64)> {
         let scale = self.metric(0).scale;

@@ -442,7 +442,9 @@ pub fn check_heartbeats(storage: &mut dyn Storage) {
     let dead = storage.create_trial(study).unwrap().0;
     let alive = storage.create_trial(study).unwrap().0;
     let ended = storage.create_trial(study).unwrap().0;
+    assert_eq!(storage.beating(study).unwrap(), [dead, alive, ended]);
     storage.write(&[finish(ended, Complete, &[1.0])]).unwrap();
+    assert_eq!(storage.beating(study).unwrap(), [dead, alive]);
     let grace = Duration::from_secs(2);
     assert_eq!(storage.fail_stale(study, grace).unwrap(), []);
     std::thread::sleep(grace + Duration::from_millis(1100));
@@ -453,6 +455,7 @@ pub fn check_heartbeats(storage: &mut dyn Storage) {
         [(dead, Fail)]
     );
     assert_eq!(storage.fail_stale(study, grace).unwrap(), []);
+    assert_eq!(storage.beating(study).unwrap(), [alive]);
     let note = attribute(dead, AttributeKind::User, "late", "1");
     assert_eq!(storage.write(&[note]).unwrap(), [dead]);
 }

@@ -93,7 +93,7 @@ pub trait Storage: Send {
     /// All trials by number. What is finished is read once.
     fn trials(&mut self, study: i64) -> Result<&[Trial]>;
 
-    /// Whether the two methods below do anything.
+    /// Whether the three methods below do anything.
     fn has_heartbeat(&self) -> bool {
         false
     }
@@ -101,6 +101,12 @@ pub trait Storage: Send {
     /// Says that these trials are being worked on.
     fn heartbeat(&mut self, _trials: &[i64]) -> Result<()> {
         Ok(())
+    }
+
+    /// Running trials that have had a heartbeat: whoever has them lives until [`Self::fail_stale`] says
+    /// otherwise. Optuna's workers have none unless they are told to.
+    fn beating(&mut self, _study: i64) -> Result<Vec<i64>> {
+        Ok(Vec::new())
     }
 
     /// Makes running trials with no heartbeat for longer than `grace` failed ones, and returns them; each

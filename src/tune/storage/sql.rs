@@ -290,12 +290,19 @@ impl<C: Connection> Storage for Sql<C> {
         self.change(|transaction, _| beat(transaction, ids.iter().copied()))
     }
 
+    fn beating(&mut self, study: i64) -> Result<Vec<i64>> {
+        self.query(|transaction| {
+            let rows = transaction.query(&select_beating(study), &[])?;
+            let ids = rows.into_iter().map(|row| int(&columns::<1>(row)?[0]));
+            Ok(ids.collect::<Result<_>>()?)
+        })
+    }
+
     fn fail_stale(&mut self, study: i64, grace: Duration) -> Result<Vec<Trial>> {
         let ids = self.change(|transaction, dialect| {
             let silent = format!(
-                "SELECT trials.trial_id FROM trials \
-                 JOIN trial_heartbeats ON trial_heartbeats.trial_id = trials.trial_id \
-                 WHERE study_id = {study} AND state = 'RUNNING' AND {} > {:?} ORDER BY trials.trial_id{}",
+                "{} AND {} > {:?} ORDER BY trials.trial_id{}",
+                select_beating(study),
                 dialect.heartbeat_age,
                 grace.as_secs_f64(),
                 dialect.skip_locked
@@ -317,6 +324,14 @@ impl<C: Connection> Storage for Sql<C> {
             .cloned()
             .collect())
     }
+}
+
+fn select_beating(study: i64) -> String {
+    format!(
+        "SELECT trials.trial_id FROM trials \
+         JOIN trial_heartbeats ON trial_heartbeats.trial_id = trials.trial_id \
+         WHERE study_id = {study} AND state = 'RUNNING'"
+    )
 }
 
 fn study_table(kind: AttributeKind) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::super::page::{SCRIPT, SCRIPT_HASH};
 use super::*;
+use crate::report::canvas::text::significant;
 use crate::report::html::escape::base64;
 use crate::report::html::tests::{HOSTILE, balanced, keep};
 use crate::tune::distribution::{Distribution, Scalar};
@@ -50,6 +51,48 @@ fn the_page_says_what_was_searched_and_found() {
         assert!(page.contains(words), "{words}");
     }
     assert_eq!(page, full(&fake, "mnist-tune-3"));
+}
+
+#[test]
+fn folds_have_a_mean_and_a_deviation() {
+    let mut fake = search(20);
+    let best = View::new(&fake.study()).winners[0];
+    let column = "<th scope=\"col\">deviation over folds</th>";
+    assert!(!full(&fake, "one part").contains(column));
+    for trial in &mut fake.trials {
+        let noted = format!("{}", 0.004_5 + f64::from(trial.number) / 1e5);
+        trial.user.insert("deviation".to_string(), noted);
+    }
+    let page = full(&fake, "five folds");
+    let value = View::new(&fake.study())
+        .value(&fake.trials[best], 0)
+        .unwrap();
+    let deviation = 0.45 + best as f64 / 1e3;
+    for words in [
+        column.to_string(),
+        format!(
+            "<dt>best validation accuracy, mean over folds</dt><dd>{} % ± {} %</dd>",
+            significant(value),
+            significant(deviation)
+        ),
+    ] {
+        assert!(page.contains(&words), "{words}");
+    }
+    let complete = fake
+        .trials
+        .iter()
+        .filter(|t| t.state == TrialState::Complete);
+    for trial in complete {
+        let cell = format!(
+            ">{}</td>",
+            significant(0.45 + f64::from(trial.number) / 1e3)
+        );
+        let row = page
+            .split(&format!("<tr id=\"trial-{}\"", trial.number))
+            .nth(1)
+            .unwrap();
+        assert!(row.split("</tr>").next().unwrap().contains(&cell), "{cell}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn sphere(point: &Point) -> Vec<f64> {
 
 #[test]
 fn what_is_common_to_all_samplers() {
-    check_respects(&mut CmaEs::default(), 2000);
+    check_respects(&mut CmaEs::default(), 10_000);
     check_conditions(&mut CmaEs::default(), 500);
     check_fixed(&mut CmaEs::default(), 500);
     check_reproducible(|| Box::new(CmaEs::default()), 100);

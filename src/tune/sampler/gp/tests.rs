@@ -38,9 +38,16 @@ fn hartmann6(point: &Point) -> Vec<f64> {
 
 #[test]
 fn what_is_common_to_all_samplers() {
-    check_respects(&mut Gp::default(), 20);
+    check_respects(&mut Gp::default(), 200);
     check_fixed(&mut Gp::default(), 10);
     check_reproducible(|| Box::<Gp>::default(), 24);
+}
+
+/// As many as the other samplers draw, for whoever has the time.
+#[test]
+#[ignore = "takes minutes: each draw is a search of its own"]
+fn ten_thousand_draws_are_what_they_may_be() {
+    check_respects(&mut Gp::default(), 10_000);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn hypervolume(trials: &[Trial]) -> f64 {
 
 #[test]
 fn what_is_common_to_all_samplers() {
-    check_respects(&mut Nsga2::default(), 1000);
+    check_respects(&mut Nsga2::default(), 10_000);
     check_conditions(&mut Nsga2::default(), 500);
     check_fixed(&mut Nsga2::default(), 500);
     check_reproducible(|| Box::new(Nsga2::default()), 130);
