@@ -13,9 +13,12 @@ pub enum Error {
     /// Data or a model file that cannot be used as it is.
     #[error("{0}")]
     Data(String),
-    /// No adapter, a lost device, too little memory.
+    /// No adapter, a lost device.
     #[error("{0}")]
     Device(String),
+    /// A device has too little memory for what is asked of it.
+    #[error("{0}")]
+    Memory(String),
     /// A check failed: a kernel disagrees with its oracle, a loss diverged.
     #[error("{0}")]
     Check(String),
@@ -46,7 +49,11 @@ impl Error {
         match self {
             Error::Check(_) => 1,
             Error::Interrupted => 130,
-            Error::Usage(_) | Error::Data(_) | Error::Device(_) | Error::Io { .. } => 2,
+            Error::Usage(_)
+            | Error::Data(_)
+            | Error::Device(_)
+            | Error::Memory(_)
+            | Error::Io { .. } => 2,
         }
     }
 }

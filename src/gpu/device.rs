@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter;
 use super::candidates::AdapterFacts;
+use super::pipeline::Compiled;
 use super::pipeline_cache::PipelineCache;
 use crate::cache::Cache;
+use crate::plan::{Buffer, Plan};
 use crate::{Error, Result};
 
 /// A device with its queue. The first error the driver reports is kept until somebody asks.
@@ -17,6 +19,8 @@ pub struct Device {
     pub pipelines: Option<PipelineCache>,
     /// What the choice of shaders depends on.
     pub facts: AdapterFacts,
+    /// What was compiled for the plans so far.
+    pub compiled: Mutex<Compiled>,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -90,6 +94,7 @@ impl Device {
             queue,
             facts: AdapterFacts::new(&info, features),
             info,
+            compiled: Mutex::default(),
             failure,
         }))
     }
@@ -97,6 +102,25 @@ impl Device {
     /// The most bytes that one of a plan's buffers may have.
     pub fn largest_buffer(&self) -> u64 {
         largest_buffer(&self.device.limits())
+    }
+
+    /// Refuses a plan with a buffer that is too large here.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the buffer, and what to do.
+    pub fn check_buffers(&self, plan: &Plan) -> Result<()> {
+        let limit = self.largest_buffer();
+        let size = |buffer: &Buffer| super::bytes_of(buffer);
+        match plan.buffers.iter().find(|buffer| size(buffer) > limit) {
+            None => Ok(()),
+            Some(buffer) => Err(Error::Device(format!(
+                "the buffer \"{}\" would take {:.1} MB and {} allows {:.1} MB a buffer: use a smaller --batch or layer, or --device cpu",
+                buffer.label,
+                size(buffer) as f64 / 1e6,
+                adapter::describe(&self.info),
+                limit as f64 / 1e6
+            ))),
+        }
     }
 
     /// The first error since the device was opened.

@@ -30,7 +30,7 @@ use pipeline::{AT_STRIDE, Pipelines, Ready};
 use profile::{Profiler, Stamps};
 
 use crate::executor::{Executor, Profile, RangeMetrics};
-use crate::plan::{BufferId, Dispatch, PassKind, Plan};
+use crate::plan::{Buffer, BufferId, Dispatch, PassKind, Plan};
 use crate::{Error, Result};
 
 /// Bytes of uploads that wait on the host for a submit at most, while the device has nothing to do.
@@ -78,8 +78,8 @@ impl Gpu {
     /// Makes all buffers (zeros) of the plan, and the pipelines of its training pass.
     ///
     /// # Errors
-    /// [`Error::Device`] where a buffer or a grid exceeds the adapter's limits, or where memory
-    /// runs out, with the sizes asked for.
+    /// [`Error::Device`] where a buffer or a grid exceeds the adapter's limits, [`Error::Memory`] where
+    /// memory runs out, with the sizes asked for.
     pub fn new(plan: Arc<Plan>, device: Arc<Device>) -> Result<Gpu> {
         Self::with_choices(plan, device, &Choices::new())
     }
@@ -315,24 +315,19 @@ impl Gpu {
     }
 }
 
+/// Bytes of a buffer: a binding may not be empty.
+fn bytes_of(buffer: &Buffer) -> u64 {
+    (buffer.len as u64 * 4).max(16)
+}
+
 fn make_buffers(plan: &Plan, device: &Device) -> Result<Vec<wgpu::Buffer>> {
-    let limit = device.largest_buffer();
+    device.check_buffers(plan)?;
     let memory = device
         .device
         .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let mut buffers = Vec::new();
     for buffer in &plan.buffers {
-        // A binding may not be empty.
-        let size = (buffer.len as u64 * 4).max(16);
-        if size > limit {
-            return Err(Error::Device(format!(
-                "the buffer \"{}\" would take {:.1} MB and {} allows {:.1} MB a buffer: use a smaller --batch or layer, or --device cpu",
-                buffer.label,
-                size as f64 / 1e6,
-                adapter::describe(&device.info),
-                limit as f64 / 1e6
-            )));
-        }
+        let size = bytes_of(buffer);
         buffers.push(device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(&buffer.label),
             size,
@@ -343,7 +338,7 @@ fn make_buffers(plan: &Plan, device: &Device) -> Result<Vec<wgpu::Buffer>> {
         }));
     }
     if let Some(e) = pollster::block_on(memory.pop()) {
-        return Err(Error::Device(format!(
+        return Err(Error::Memory(format!(
             "{} has too little memory for {:.1} MB in {} buffers ({e}): use a smaller --batch or model, or --device cpu",
             adapter::describe(&device.info),
             plan.bytes() as f64 / 1e6,

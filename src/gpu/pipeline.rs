@@ -1,7 +1,8 @@
-//! Pipelines, layouts and bind groups: made once per plan, never per step.
+//! Pipelines, layouts and bind groups: bind groups are made once per plan, never per step; modules and
+//! pipelines once per device, for a search trains many plans.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -24,10 +25,15 @@ pub struct Ready {
     pub variant: &'static str,
 }
 
-/// Makes pipelines, each once.
+/// Makes the pipelines of a plan that its device does not have yet.
 pub struct Pipelines {
     device: Arc<Device>,
     at_layout: wgpu::BindGroupLayout,
+}
+
+/// What a device has of modules and pipelines.
+#[derive(Default)]
+pub struct Compiled {
     modules: HashMap<Source, wgpu::ShaderModule>,
     made: HashMap<Key, Made>,
 }
@@ -66,12 +72,12 @@ impl Pipelines {
                     count: None,
                 }],
             });
-        Pipelines {
-            device,
-            at_layout,
-            modules: HashMap::new(),
-            made: HashMap::new(),
-        }
+        Pipelines { device, at_layout }
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, Compiled> {
+        let compiled = self.device.compiled.lock();
+        compiled.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A buffer that holds 0, 1, 2, ... at multiples of [`AT_STRIDE`], and its bind group.
@@ -106,23 +112,26 @@ impl Pipelines {
     }
 
     /// Makes the pipelines of these kernels that are not there yet, side by side.
-    pub fn compile(&mut self, kernels: &[&Lowered]) {
+    pub fn compile(&self, kernels: &[&Lowered]) {
+        let mut compiled = self.compiled();
+        let Compiled { modules, made } = &mut *compiled;
         let mut missing: HashMap<Key, &Lowered> = HashMap::new();
         let mut unread: HashMap<Source, &Shader> = HashMap::new();
         for lowered in kernels {
-            if !self.made.contains_key(&key(lowered)) {
+            if !made.contains_key(&key(lowered)) {
                 missing.insert(key(lowered), lowered);
-                if !self.modules.contains_key(&source(lowered.shader)) {
+                if !modules.contains_key(&source(lowered.shader)) {
                     unread.insert(source(lowered.shader), lowered.shader);
                 }
             }
         }
-        let modules = unread.into_par_iter();
-        let modules: Vec<_> = modules.map(|(key, s)| (key, self.module(s))).collect();
-        self.modules.extend(modules);
-        let made = missing.into_par_iter();
-        let made: Vec<_> = made.map(|(key, l)| (key, self.make(l))).collect();
-        self.made.extend(made);
+        let unread = unread.into_par_iter();
+        let read: Vec<_> = unread.map(|(key, s)| (key, self.module(s))).collect();
+        modules.extend(read);
+        let missing = missing.into_par_iter();
+        let new = missing.map(|(key, l)| (key, self.make(l, &modules[&source(l.shader)])));
+        let new: Vec<_> = new.collect();
+        made.extend(new);
     }
 
     /// Binds one dispatch of `plan` to its buffers; its pipeline has been compiled.
@@ -134,7 +143,7 @@ impl Pipelines {
         buffers: &[wgpu::Buffer],
     ) -> Ready {
         bounds::check(plan, dispatch);
-        let (pipeline, layout) = self.made[&key(lowered)].clone();
+        let (pipeline, layout) = self.compiled().made[&key(lowered)].clone();
         // A parameter block of its own: a few dozen bytes, written once.
         let bytes = dispatch.kernel.param_bytes();
         let params = self.device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -170,7 +179,7 @@ impl Pipelines {
         }
     }
 
-    fn make(&self, lowered: &Lowered) -> Made {
+    fn make(&self, lowered: &Lowered, module: &wgpu::ShaderModule) -> Made {
         let shader = lowered.shader;
         let device = &self.device.device;
         let label = Some(shader.name);
@@ -209,7 +218,7 @@ impl Pipelines {
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&pipeline_layout),
-            module: &self.modules[&source(shader)],
+            module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &lowered.constants,
