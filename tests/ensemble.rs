@@ -162,6 +162,14 @@ fn folds_hold_every_sample_once() {
 }
 
 #[test]
+fn a_run_of_which_every_member_diverged_fails() {
+    let temp = tempfile::tempdir().unwrap();
+    let line = "train synthetic:moons:401 --members 3 --epochs 2 --opt sgd --lr 1e20 --device cpu --batch 32 --quiet --out all";
+    let words: Vec<&str> = line.split_whitespace().collect();
+    refuse(temp.path(), &words, 1, &["diverged"]);
+}
+
+#[test]
 fn a_member_that_diverged_is_left_out() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

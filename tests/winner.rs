@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::process;
+use common::process::{self, Listener};
 use common::program::{assert_same, event, events, succeed};
 use common::sources::{prices, shapes};
 use common::study::{SEARCH, assert_alone, trials, words};
@@ -38,7 +38,7 @@ fn a_study_leaves_a_winner_that_can_be_used() {
     let text = succeed(dir, &["eval", "study", "--json"]);
     let eval = &events(&text, "eval")[0];
     assert_eq!(eval["accuracy"], result["test_accuracy"]);
-    assert_alone(dir, winner, "cpu");
+    assert_alone(dir, winner, "cpu", "val_accuracy");
     let text = succeed(
         dir,
         &[
@@ -118,6 +118,11 @@ fn the_winner_of_an_earlier_run_is_its_best_epoch_too() {
     }
     let model = |out: &str| dir.join(out).join("model.safetensors");
     assert_same(&model("first"), &model("second"));
+    // And the best of them are in the table that is told in the end.
+    let aloud = search.replace("--quiet --json", "--out third");
+    let said = succeed(dir, &words(&[&aloud, study]));
+    let row = format!("%  trial {:>3}  lr ", first["best_trial"].as_u64().unwrap());
+    assert!(said.contains(&row), "{row}: {said}");
 }
 
 #[cfg(unix)]
@@ -129,7 +134,7 @@ fn an_interrupt_while_the_winner_is_trained_again_loses_nothing() {
         --trials 1 --space lr=log:1e-5..1e-4 --metric val-loss --storage sqlite:///s.db";
     let found = event(&succeed(dir, &words(&[study, "--out first"])), "result");
     let mut child = process::start(dir, &words(&[study, "--out second"]));
-    process::hear(child.stderr.take().expect("a pipe"), "trained again");
+    Listener::new(child.stderr.take()).until("trained again");
     process::signal(&child, "INT");
     let output = child.wait_with_output().expect("an end");
     assert_eq!(output.status.code(), Some(130));

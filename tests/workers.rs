@@ -2,12 +2,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Output};
-use std::time::Duration;
 
-use common::process;
+use common::process::{self, Listener};
 use common::program::{event, events, refuse, succeed};
 use common::study::{trials, words};
 use serde_json::Value;
@@ -18,11 +16,6 @@ const STUDY: &str = "tune synthetic:moons:4000 --device cpu --quiet --json --bat
 /// Starts a worker.
 fn start(dir: &Path, more: &str) -> Child {
     process::start(dir, &words(&[STUDY, more]))
-}
-
-/// Waits until a worker has begun this.
-fn await_event(worker: &mut Child, event: &str) {
-    process::hear(worker.stdout.take().expect("a pipe"), event);
 }
 
 fn result_of(output: &Output) -> Value {
@@ -46,7 +39,7 @@ fn what_a_killed_worker_had_is_trained_by_the_next_one() {
         "--trials 4 --epochs 400 --sampler random --heartbeat 0.5 --out first",
     );
     // Its study is there, and trials are at work.
-    await_event(&mut first, "trial_epoch");
+    Listener::new(first.stdout.take()).until("trial_epoch");
     first.kill().expect("a kill");
     first.wait().expect("an end");
     // At once, so that nobody knows yet that it is gone.
@@ -65,11 +58,13 @@ fn what_a_killed_worker_had_is_trained_by_the_next_one() {
 fn a_worker_that_lives_is_waited_for_however_long_its_epoch_is() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    // An epoch takes longer than a worker without heartbeats would be waited for, which is 3 s.
+    // An epoch takes longer than a worker without heartbeats would be waited for, which is 3 s; the scores
+    // at its end, in which nothing is said, take little.
     let long = STUDY.replace("moons:4000", "moons:60000");
-    let more = "--trials 1 --epochs 1 --sampler random --heartbeat 0.2 --model linear:512,relu,linear:512,relu";
+    let more = "--trials 1 --epochs 1 --sampler random --heartbeat 0.2 --val-split 0.01 \
+        --model linear:512,relu,linear:512,relu";
     let mut first = process::start(dir, &words(&[&long, more, "--out first"]));
-    await_event(&mut first, "trial_start");
+    Listener::new(first.stdout.take()).until("trial_start");
     let result = event(
         &succeed(dir, &words(&[&long, more, "--out second"])),
         "result",
@@ -86,16 +81,15 @@ fn two_workers_share_what_needs_no_answers() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let share = |out: &str| {
-        let more = format!("--trials 16 --epochs 6 --sampler random --out {out}");
+        let more = format!("--trials 16 --epochs 40 --sampler random --out {out}");
         start(dir, &more)
     };
-    let first = share("a");
-    std::thread::sleep(Duration::from_millis(300));
-    let second = share("b");
-    let results = [first, second].map(|worker| {
-        let output = worker.wait_with_output().expect("an end");
-        result_of(&output)
-    });
+    let mut first = share("a");
+    let mut said = Listener::new(first.stdout.take());
+    said.until("trial_epoch");
+    let second = share("b").wait_with_output().expect("an end");
+    assert!(first.wait().expect("an end").success());
+    let results = [event(&said.all(), "result"), result_of(&second)];
     let done = results.each_ref().map(|r| r["complete"].as_u64().unwrap());
     assert_eq!(done.iter().sum::<u64>(), 16, "{done:?}");
     assert!(done.iter().all(|&n| n > 0), "{done:?}");
@@ -132,27 +126,17 @@ fn workers_make_no_more_trials_than_are_wanted() {
 fn what_is_queued_while_others_train_is_next() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    let train = "--trials 4 --epochs 30 --sampler random --population 1 --out first";
+    let train = "--trials 4 --epochs 80 --sampler random --population 1 --out first";
     let mut first = start(dir, train);
-    let mut lines = BufReader::new(first.stdout.take().expect("a pipe")).lines();
-    let mut heard = Vec::new();
-    for line in lines.by_ref().map(|line| line.expect("text")) {
-        heard.push(line);
-        if heard
-            .last()
-            .is_some_and(|line| line.contains("trial_epoch"))
-        {
-            break;
-        }
-    }
+    let mut said = Listener::new(first.stdout.take());
+    said.until("trial_epoch");
     // Its one trial has begun already: this worker does no more than queue another.
     succeed(
         dir,
         &words(&[STUDY, "--trials 1 --enqueue lr=0.0625 --out second"]),
     );
-    heard.extend(lines.map(|line| line.expect("text")));
     assert!(first.wait().expect("an end").success());
-    let started = events(&heard.join("\n"), "trial_start");
+    let started = events(&said.all(), "trial_start");
     let numbers: Vec<_> = started.iter().filter_map(|t| t["trial"].as_u64()).collect();
     assert_eq!(numbers, [0, 1, 2, 3], "none overtakes what is queued");
     let all = trials(dir, "first");

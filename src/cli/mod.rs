@@ -35,7 +35,7 @@ mod verify;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::Error;
 
@@ -127,7 +127,9 @@ impl Command {
 pub fn main() -> ExitCode {
     let started = Instant::now();
     quieten_mesa();
-    let cli = match Cli::try_parse() {
+    let command = Cli::command().mut_subcommand("tune", tune::of_search);
+    let parsed = command.try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() => {
             let message = brief(&e);

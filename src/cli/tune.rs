@@ -4,12 +4,14 @@ mod board;
 mod ending;
 mod evolving;
 mod files;
+mod help;
 mod machine;
 mod objective;
 mod opening;
 mod population;
 mod running;
 mod search;
+mod sense;
 mod trainer;
 mod winner;
 
@@ -29,7 +31,7 @@ use crate::train::file::Options;
 use crate::train::options::{TrainOptions, overlay};
 use crate::train::run_folder::{Reserved, reserve};
 use crate::train::time_limit::parse_time;
-use crate::tune::distribution::Scalar;
+use crate::tune::space::Condition;
 use crate::tune::study::Study;
 use crate::tune::{notation, settings};
 use crate::{Error, Result};
@@ -40,6 +42,8 @@ use objective::Objective;
 use opening::{check_parts, open_study, refuse_idle, typed_space};
 use trainer::Trainer;
 use winner::Winner;
+
+pub use help::of_search;
 
 /// The name of population-based training.
 const PBT: &str = "pbt";
@@ -143,10 +147,15 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
     };
     let mut given = args.train.over(&file.train);
     refuse_idle(&given, &args)?;
-    let timeout = args.timeout.as_deref().map(parse_time).transpose()?;
+    let timeout = args.timeout.as_deref();
+    let timeout = timeout
+        .map(|text| parse_time("--timeout", text))
+        .transpose()?;
     // What was typed is read before the data are.
     let typed_space = typed_space(&args.space, &file)?;
-    settings::check(&typed_space, &given)?;
+    settings::check(&typed_space, &given, &|name, what| {
+        notation::objection(&args.space, name, what)
+    })?;
     let stop = interrupt::flag("stopping; trials under way are queued again");
     let data = overlay(&args.options, &file.data);
     let loaded = Arc::new(load(&source, &data, given.folds.is_none())?);
@@ -167,12 +176,16 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
     let queued: Vec<_> = queued
         .map(|text| notation::values(text, &space))
         .collect::<Result<_>>()?;
-    let usual = usual(&args, &given, &facts(&loaded, &source, &parts))?;
+    let facts = facts(&loaded, &source, &parts);
+    let usual = usual(&args, &given, &facts)?;
     given.epochs = match space.get("epochs") {
         None => Some(i64::from(usual.epochs)),
         Some(_) => None,
     };
     check_parts(&objective, &loaded, &given, &space, args.refit)?;
+    sense::check(&space, |point| {
+        trainer::config_at(&space, point, 0, &given, &facts)
+    })?;
     let device = given.device.clone().unwrap_or_else(|| "auto".to_string());
     let machine = Machine::open(&device)?;
     let folder = reserve(args.out.as_deref(), &format!("tune-{}", loaded.data.name))?;
@@ -190,7 +203,8 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         study.enqueue(values).inspect_err(|_| abandon(&folder))?;
     }
     let begun = study.begun()?;
-    let board = Board::new(ui, &objective, &space, args.trials, begun, usual.epochs);
+    let mut board = Board::new(ui, &objective, &space, usual.epochs);
+    board.remember(study.trials()?);
     describe(&ui, &study, &loaded, &args, given.folds, begun);
     ui.event(&json!({
         "event": "study",
@@ -207,11 +221,7 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         "space": space.parameters().iter().map(|p| json!({
             "name": p.name,
             "values": p.distribution.to_string(),
-            "if": p.when.as_ref().map(|when| format!(
-                "{}={}",
-                when.parameter,
-                when.any_of.iter().map(Scalar::to_string).collect::<Vec<_>>().join("|")
-            )),
+            "if": p.when.as_ref().map(Condition::to_string),
         })).collect::<Vec<_>>(),
     }));
     let mut trainer = Trainer {
@@ -261,6 +271,7 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
         }
         Err(Error::Interrupted) => {
             let resume = ending.resume_words(&trainer, &source);
+            ending.keep_best(&trainer)?;
             ending.files(&mut trainer, "interrupted")?;
             err(&format!(
                 "interrupted: what was found is in {}; {resume}",
@@ -273,8 +284,12 @@ pub fn run(args: Args, started: Instant) -> Result<()> {
                 drop(trainer);
                 abandon(&folder);
             } else {
+                let kept = match ending.keep_best(&trainer) {
+                    Ok(true) => format!("; the best trial so far is in {}", folder.path.display()),
+                    _ => String::new(),
+                };
                 err(&format!(
-                    "broken off: {}",
+                    "broken off: {}{kept}",
                     ending.resume_words(&trainer, &source)
                 ));
             }
@@ -341,13 +356,8 @@ fn describe(
         study.sampler().name()
     ));
     for parameter in study.space().parameters() {
-        let when = match &parameter.when {
-            None => String::new(),
-            Some(when) => {
-                let words: Vec<String> = when.any_of.iter().map(Scalar::to_string).collect();
-                format!(" if {}={}", when.parameter, words.join("|"))
-            }
-        };
+        let when = parameter.when.as_ref();
+        let when = when.map_or(String::new(), |when| format!(" if {when}"));
         ui.say(&format!(
             "  {:<14} {}{when}",
             parameter.name, parameter.distribution

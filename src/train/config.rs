@@ -250,7 +250,7 @@ impl TrainOptions {
         let class_weights = self.class_weights.as_deref().unwrap_or("none");
         let class_weights: ClassWeights = class_weights.parse()?;
         if let Some(time) = &self.time {
-            parse_time(time)?;
+            parse_time("--time", time)?;
         }
         if let Some(size) = &self.data_memory {
             parse_bytes(size)?;
@@ -622,7 +622,7 @@ impl Config {
 
     pub fn time(&self) -> Option<Duration> {
         let time = self.time.as_deref();
-        time.map(|time| parse_time(time).expect("resolved"))
+        time.map(|time| parse_time("--time", time).expect("resolved"))
     }
 
     pub fn data_memory(&self) -> Option<u64> {

@@ -7,14 +7,14 @@ use crate::{Error, Result};
 /// The units of `--time`, longest first, with their seconds.
 const UNITS: [(char, f64); 4] = [('d', 86400.0), ('h', 3600.0), ('m', 60.0), ('s', 1.0)];
 
-/// Reads `--time`: `60s`, `5m`, `1h30m`, `1.5h`, or seconds without a unit, `90`; in any case.
+/// Reads `--time`, or what else `option` is: `60s`, `5m`, `1h30m`, `1.5h`, or seconds without a unit, `90`; in any case.
 ///
 /// # Errors
 /// [`Error::Usage`] for anything else, for no time at all, and for more than 1000 days.
-pub fn parse_time(text: &str) -> Result<Duration> {
+pub fn parse_time(option: &str, text: &str) -> Result<Duration> {
     let refuse = |what: &str| {
         Error::Usage(format!(
-            "--time {text}: {what}\nwrite seconds, such as 90, or with units: 60s, 5m, 1h30m"
+            "{option} {text}: {what}\nwrite seconds, such as 90, or with units: 60s, 5m, 1h30m"
         ))
     };
     let mut rest = text.trim();
@@ -91,10 +91,10 @@ mod tests {
             ("2d1s", 172_801.0, "2d1s"),
             ("90m", 5400.0, "1h30m"),
         ] {
-            let time = parse_time(text).unwrap();
+            let time = parse_time("--time", text).unwrap();
             assert_eq!(time, Duration::from_secs_f64(seconds), "{text}");
             assert_eq!(format_time(time), written);
-            assert_eq!(parse_time(written).unwrap(), time);
+            assert_eq!(parse_time("--time", written).unwrap(), time);
         }
         for (text, part) in [
             ("", "no time at all"),
@@ -112,7 +112,7 @@ mod tests {
             ("9999999h", "more than 1000 days"),
             ("99999999999999999999999999999999", "more than 1000 days"),
         ] {
-            let error = parse_time(text).unwrap_err().to_string();
+            let error = parse_time("--time", text).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("--time {text}: ")) && error.contains(part),
                 "{error}"

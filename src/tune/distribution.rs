@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::tune::storage::json;
 use crate::{Error, Result};
 
 /// One scalar as a person writes it: a choice, or the external form of any parameter's value.
@@ -55,6 +56,9 @@ impl Distribution {
             return Err(Error::Usage(format!(
                 "a step of {step}: it must be above 0"
             )));
+        }
+        if step.is_some_and(|step| (high - low) / step > 1e15) {
+            return Err(Error::Usage("there are too many steps in it".to_string()));
         }
         // As Optuna does: the last value is the last whole step.
         let high = match step {
@@ -240,8 +244,8 @@ impl Distribution {
                 "{{\"name\": \"IntDistribution\", \"attributes\": {{\"log\": {log}, \"step\": {step}, \"low\": {low}, \"high\": {high}}}}}"
             ),
             Distribution::Categorical { choices } => {
-                let choices: Vec<String> =
-                    choices.iter().map(|c| c.to_json().to_string()).collect();
+                let of = |choice: &Scalar| json::to_string(&json::from_scalar(choice));
+                let choices: Vec<String> = choices.iter().map(of).collect();
                 format!(
                     "{{\"name\": \"CategoricalDistribution\", \"attributes\": {{\"choices\": [{}]}}}}",
                     choices.join(", ")
@@ -256,7 +260,7 @@ impl Distribution {
     /// [`Error::Data`] with the text.
     pub fn from_json(text: &str) -> Result<Distribution> {
         let wrong = || Error::Data(format!("no distribution that is known here: {text}"));
-        let value: Value = serde_json::from_str(text).map_err(|_| wrong())?;
+        let value = json::parse(text).map_err(|_| wrong())?;
         let of = |key: &str| value["attributes"].get(key);
         let flag = |key: &str| of(key).and_then(Value::as_bool).unwrap_or(false);
         let float = |key: &str| of(key).and_then(Value::as_f64);
@@ -276,7 +280,7 @@ impl Distribution {
             }),
             Some("CategoricalDistribution") => {
                 let choices = of("choices").and_then(Value::as_array).ok_or_else(wrong)?;
-                let choices: Option<Vec<Scalar>> = choices.iter().map(Scalar::from_json).collect();
+                let choices: Option<Vec<Scalar>> = choices.iter().map(json::to_scalar).collect();
                 choices.map(|choices| Distribution::Categorical { choices })
             }
             _ => None,

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::distribution::Scalar;
 use super::space::{Fault, Parameter, Space};
-use crate::{Result, suggest};
+use crate::{Error, Result, suggest};
 use reader::Reader;
 
 pub use table::table;
@@ -48,6 +48,20 @@ pub fn space<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Space> {
     })
 }
 
+/// What is wrong with parameter `name` of a space, which is one of these texts or stands in a file.
+pub fn objection(texts: &[String], name: &str, what: &str) -> Error {
+    let source = "--space";
+    for text in texts {
+        let read = Reader { source, text };
+        if let Ok(parts) = Parts::of(&read)
+            && text[parts.name.clone()] == *name
+        {
+            return read.wrong(parts.name, what);
+        }
+    }
+    Error::Usage(format!("[space] {name}: {what}"))
+}
+
 /// Where the parts of NAME=VALUES if CONDITION are.
 struct Parts {
     name: Range<usize>,
@@ -66,7 +80,7 @@ impl Parts {
         };
         let name = read.trim(0..equals);
         if name.is_empty() {
-            return Err(read.wrong(0..1, "the parameter has no name"));
+            return Err(read.wrong(0..equals, "the parameter has no name"));
         }
         let rest = equals + 1..text.len();
         let (values, condition) = match text[rest.clone()].find(" if ") {
@@ -117,6 +131,7 @@ pub fn values(text: &str, space: &Space) -> Result<BTreeMap<String, Scalar>> {
         start = end + 1;
     }
     let mut values = BTreeMap::new();
+    let mut names = Vec::new();
     for pair in pairs {
         let Some(equals) = text[pair.clone()].find('=') else {
             return Err(read.wrong(
@@ -138,9 +153,20 @@ pub fn values(text: &str, space: &Space) -> Result<BTreeMap<String, Scalar>> {
         let Some(internal) = distribution.internal(&Scalar::from_word(&text[value.clone()])) else {
             return Err(read.wrong(value, &format!("it is none of {distribution}")));
         };
+        names.push((parameter, name.clone()));
         let value = distribution.external(internal);
         if values.insert(parameter.name.clone(), value).is_some() {
             return Err(read.wrong(name, "it has a value already"));
+        }
+    }
+    for (parameter, name) in names {
+        let Some(when) = &parameter.when else {
+            continue;
+        };
+        let parent = values.get(&when.parameter);
+        if !parent.is_some_and(|value| when.any_of.contains(value)) {
+            let what = format!("it exists only where {when}: say so too");
+            return Err(read.wrong(name, &what));
         }
     }
     Ok(values)

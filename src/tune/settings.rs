@@ -54,24 +54,26 @@ pub fn is_structural(space: &Space, name: &str) -> bool {
     !OF_A_MEMBER.contains(&name) || space.parameters().iter().any(decides)
 }
 
-/// Refuses parameters that no run has, and those that contradict what is given.
+/// Refuses parameters that no run has, and those that contradict what is given; `object` makes an error of
+/// a parameter's name and what is wrong with it.
 ///
 /// # Errors
 /// [`Error::Usage`] with the parameter and a close match.
-pub fn check(space: &Space, given: &TrainOptions) -> Result<()> {
+pub fn check(
+    space: &Space,
+    given: &TrainOptions,
+    object: &dyn Fn(&str, &str) -> Error,
+) -> Result<()> {
     let known = known();
     let given_table = toml::Table::try_from(given).expect("options are plain");
     for Parameter { name, .. } in space.parameters() {
         if !known.contains(name) {
             let hint = suggest::hint(name, known.iter().map(String::as_str));
-            return Err(Error::Usage(format!(
-                "--space {name}: no such hyper-parameter{hint}"
-            )));
+            return Err(object(name, &format!("no such hyper-parameter{hint}")));
         }
         if given_table.contains_key(name) {
-            return Err(Error::Usage(format!(
-                "--{name} is given and searched: leave one of the two out"
-            )));
+            let what = format!("--{name} is given and searched: leave one of the two out");
+            return Err(object(name, &what));
         }
     }
     let of_layers = OF_LAYERS.iter().any(|name| space.get(name).is_some());
@@ -222,6 +224,10 @@ mod tests {
     use super::*;
     use crate::tune::notation;
 
+    fn object(name: &str, what: &str) -> Error {
+        Error::Usage(format!("{name}: {what}"))
+    }
+
     fn point(space: &Space, values: &[(&str, Scalar)]) -> Point {
         let of = |(name, value): &(&str, Scalar)| {
             let distribution = &space.get(name).unwrap().distribution;
@@ -265,7 +271,7 @@ mod tests {
             beta1: Some(0.8),
             ..TrainOptions::default()
         };
-        check(&space, &given).unwrap();
+        check(&space, &given, &object).unwrap();
         for (opt, momentum, beta1) in [
             ("adam", None, Some(0.8)),
             ("momentum", Some(0.7), None),
@@ -318,7 +324,7 @@ mod tests {
             ("device=cpu|gpu", "no such hyper-parameter"),
         ] {
             let space = notation::space([text]).unwrap();
-            let error = check(&space, &given).unwrap_err().to_string();
+            let error = check(&space, &given, &object).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
         let default = default_space(&given, 60_000).unwrap();
@@ -328,6 +334,6 @@ mod tests {
             .map(|p| p.name.as_str())
             .collect();
         assert_eq!(names, ["batch", "opt", "weight-decay"]);
-        check(&default, &given).unwrap();
+        check(&default, &given, &object).unwrap();
     }
 }

@@ -47,6 +47,14 @@ pub enum Fault {
     Condition,
 }
 
+impl fmt::Display for Condition {
+    /// As in `--space`: "opt=momentum|nesterov".
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let words: Vec<String> = self.any_of.iter().map(Scalar::to_string).collect();
+        write!(f, "{}={}", self.parameter, words.join("|"))
+    }
+}
+
 /// Parameters in an order in which conditions look back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Space {
@@ -77,12 +85,7 @@ impl Space {
                 Some(when) => ordered.iter().any(|o| o.name == when.parameter),
             };
             let Some(next) = rest.iter().position(known) else {
-                let (ix, parameter) = &rest[0];
-                return Err(Misfit {
-                    ix: *ix,
-                    fault: Fault::Condition,
-                    what: format!("the condition of {} leads back to itself", parameter.name),
-                });
+                return Err(circle(&rest));
             };
             ordered.push(rest.remove(next).1);
         }
@@ -128,6 +131,26 @@ impl Space {
                 point.remove(&parameter.name);
             }
         }
+    }
+}
+
+/// One of parameters that wait for each other's values, each with its place.
+fn circle(waiting: &[(usize, Parameter)]) -> Misfit {
+    let parent = |at: usize| {
+        let when = waiting[at].1.when.as_ref();
+        let parent = when.and_then(|when| {
+            let mut waiting = waiting.iter();
+            waiting.position(|(_, p)| p.name == when.parameter)
+        });
+        parent.unwrap_or(at)
+    };
+    // Whoever starts outside of the circle is in it after as many steps as there are parameters.
+    let at = (0..waiting.len()).fold(0, |at, _| parent(at));
+    let (ix, parameter) = &waiting[at];
+    Misfit {
+        ix: *ix,
+        fault: Fault::Condition,
+        what: format!("the condition of {} leads back to itself", parameter.name),
     }
 }
 

@@ -163,41 +163,72 @@ impl Study {
         Ok(trials.iter().any(|t| t.state == TrialState::Waiting))
     }
 
-    /// Fails the trials of workers that are gone, and queues them again; how many.
+    /// Fails the trials of workers that are gone, and queues them again, each three times at most; how
+    /// many.
     pub fn revive(&mut self) -> Result<usize> {
         if !self.storage.has_heartbeat() {
             return Ok(0);
         }
         // Databases tell whole seconds.
         let grace = self.plan.heartbeat * 2 + Duration::from_secs(1);
-        let stale = self.storage.fail_stale(self.id, grace)?;
-        for trial in &stale {
-            self.storage.requeue(self.id, trial, Some(3))?;
-        }
-        Ok(stale.len())
+        let reason = "its worker said nothing any more";
+        self.storage.put_back_stale(self.id, grace, reason, Some(3))
     }
 
     /// The next trial: one that was queued, or else one that the sampler decides. `None` where every
-    /// point has been tried, and where there are `in_all`.
+    /// point has been tried, and where there are `in_all`. Queued trials of which nothing can be made fail
+    /// on the way: they are `refused`, each with its reason.
     ///
     /// # Errors
     /// Of the storage and of the sampler.
-    pub fn ask(&mut self, in_all: usize) -> Result<Option<Trial>> {
-        let Some(claimed) = self.storage.claim_waiting(self.id)? else {
-            return Ok(self.ask_more(&Point::new(), 1, in_all)?.pop());
-        };
-        let decided = self.decided(&claimed);
-        let answer = decided.and_then(|mut fixed| {
-            self.plan.space.prune_inactive(&mut fixed);
-            let trials = self.storage.trials(self.id)?;
-            self.plan
-                .answer(&self.name, &self.directions, trials, claimed.number, &fixed)
-        });
-        let (point, system) = match answer {
-            Ok(Answer { point, system }) => (point, system),
+    pub fn ask(
+        &mut self,
+        in_all: usize,
+        refused: &mut Vec<(Trial, String)>,
+    ) -> Result<Option<Trial>> {
+        loop {
+            let Some(claimed) = self.storage.claim_waiting(self.id)? else {
+                let asked = self.ask_more(&Point::new(), 1, in_all)?.pop();
+                if asked.is_none() && self.has_waiting()? && self.begun()? < in_all {
+                    continue;
+                }
+                return Ok(asked);
+            };
+            if self.is_one_too_many(&claimed, in_all)? {
+                self.put_back(std::slice::from_ref(&claimed))?;
+                return Ok(None);
+            }
+            match self.decided(&claimed) {
+                Ok(fixed) => return self.begin(&claimed, fixed).map(Some),
+                Err(e) => {
+                    self.fail(claimed.id, &e.to_string())?;
+                    refused.push((claimed, e.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Whether others have claimed what was left at the same moment: the last of them gives way.
+    fn is_one_too_many(&mut self, claimed: &Trial, in_all: usize) -> Result<bool> {
+        let trials = self.storage.trials(self.id)?;
+        let is_later = |t: &&Trial| t.state == TrialState::Running && t.number > claimed.number;
+        let later = trials.iter().filter(is_later).count();
+        Ok(begun(trials).saturating_sub(in_all) > later)
+    }
+
+    /// Decides what is open of a claimed trial.
+    fn begin(&mut self, claimed: &Trial, mut fixed: Point) -> Result<Trial> {
+        self.plan.space.prune_inactive(&mut fixed);
+        let trials = self.storage.trials(self.id)?;
+        let answer = self
+            .plan
+            .answer(&self.name, &self.directions, trials, claimed.number, &fixed);
+        // What the sampler cannot do is not the trial's fault.
+        let Answer { point, system } = match answer {
+            Ok(answer) => answer,
             Err(e) => {
-                self.fail(claimed.id, &e.to_string())?;
-                return self.ask(in_all);
+                self.put_back(std::slice::from_ref(claimed))?;
+                return Err(e);
             }
         };
         let mut writes: Vec<Write> = Vec::new();
@@ -213,11 +244,13 @@ impl Study {
         }
         writes.extend(attributes(claimed.id, AttributeKind::System, &system));
         self.storage.write(&writes)?;
-        self.stored(claimed.id, claimed.number).map(Some)
+        let stored = self.stored(&[(claimed.id, claimed.number)])?;
+        Ok(stored.into_iter().next().expect("one was asked for"))
     }
 
     /// Up to `n` more trials in one transaction, each with the values `fixed` decided already and with
-    /// those before it under way: fewer where every point has been tried, and where there are `in_all`.
+    /// those before it under way: fewer where every point has been tried, and where there are `in_all`;
+    /// none where others were quicker and somebody has queued a trial since, which goes first.
     ///
     /// # Errors
     /// Of the storage and of the sampler.
@@ -249,22 +282,28 @@ impl Study {
                 .create_trials_at(self.id, Some(first as u32), drafts)?;
             // Otherwise another worker was quicker, and the sampler should know; fewer take less time.
             if let Some(made) = made {
-                let stored = made.into_iter().map(|(id, number)| self.stored(id, number));
-                return stored.collect();
+                return self.stored(&made);
+            }
+            if self.has_waiting()? {
+                return Ok(Vec::new());
             }
             most = (most / 2).max(1);
         }
     }
 
-    fn stored(&mut self, id: i64, number: u32) -> Result<Trial> {
+    /// Trials as the storage has them, by id and number.
+    fn stored(&mut self, made: &[(i64, u32)]) -> Result<Vec<Trial>> {
         let trials = self.storage.trials(self.id)?;
-        let trial = trials.get(number as usize).filter(|trial| trial.id == id);
-        trial.cloned().ok_or_else(|| {
-            Error::Data(format!(
-                "trial {number} of study {} is gone from its storage",
-                self.name
-            ))
-        })
+        let of = |(id, number): &(i64, u32)| {
+            let trial = trials.get(*number as usize).filter(|trial| trial.id == *id);
+            trial.cloned().ok_or_else(|| {
+                Error::Data(format!(
+                    "trial {number} of study {} is gone from its storage",
+                    self.name
+                ))
+            })
+        };
+        made.iter().map(of).collect()
     }
 
     /// What of a queued trial is decided: its values, and those that were to be fixed.
@@ -343,26 +382,26 @@ impl Study {
         Ok(next.collect())
     }
 
-    /// Writes ends of trials, and what is noted of them, in one transaction.
-    pub fn end(&mut self, ends: Ends) -> Result<()> {
-        self.storage.write(&ends.0).map(drop)
+    /// Writes ends of trials, and what is noted of them, in one transaction; the ids of those that somebody
+    /// else has ended, who took this worker for dead: they stay as they are.
+    pub fn end(&mut self, ends: Ends) -> Result<Vec<i64>> {
+        self.storage.write(&ends.0)
     }
 
     /// The end of a trial that came to nothing, and why.
     pub fn fail(&mut self, id: i64, reason: &str) -> Result<()> {
         let mut ends = Ends::default();
         ends.fail(id, reason);
-        self.end(ends)
+        self.end(ends).map(drop)
     }
 
-    /// Fails a trial that was broken off, and queues it again, unless somebody else has.
-    pub fn put_back(&mut self, trial: &Trial) -> Result<()> {
-        // Its end was noted already, by whoever took this worker for dead.
-        if self.stored(trial.id, trial.number)?.state.is_finished() {
-            return Ok(());
-        }
-        self.fail(trial.id, "interrupted")?;
-        self.storage.requeue(self.id, trial, None).map(drop)
+    /// Fails trials that were broken off, and queues them again, but for those that somebody else has
+    /// ended.
+    pub fn put_back(&mut self, trials: &[Trial]) -> Result<()> {
+        let ids: Vec<i64> = trials.iter().map(|trial| trial.id).collect();
+        self.storage
+            .put_back(self.id, &ids, "interrupted", None)
+            .map(drop)
     }
 
     /// Queues a trial with these values, unless one was already.

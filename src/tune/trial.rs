@@ -110,6 +110,17 @@ impl Direction {
 }
 
 impl Trial {
+    /// How long it took, where it has begun and ended.
+    pub fn seconds(&self) -> Option<f64> {
+        let spent = self.completed?.duration_since(self.started?).ok()?;
+        Some(spent.as_secs_f64())
+    }
+
+    /// Why it failed, where somebody noted that.
+    pub fn fail_reason(&self) -> Option<String> {
+        serde_json::from_str(self.system.get("fail_reason")?).ok()
+    }
+
     /// A trial of which nothing is known yet but its number.
     pub fn new(id: i64, number: u32, state: TrialState) -> Trial {
         Trial {

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use super::program;
@@ -23,12 +24,44 @@ pub fn refuse(dir: &Path, args: &[&str], words: &[&str]) {
     program::refuse(dir, args, 2, words);
 }
 
-/// Listens until a line has this word. What comes after it is taken, so that its speaker is not held up.
-pub fn hear(from: impl Read + Send + 'static, word: &str) {
-    let mut lines = BufReader::new(from).lines();
-    let heard = lines.any(|line| line.is_ok_and(|line| line.contains(word)));
-    assert!(heard, "nobody said {word}");
-    std::thread::spawn(move || lines.for_each(drop));
+/// What a child says, read as it says it, so that it is not held up.
+pub struct Listener {
+    lines: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Listener {
+    pub fn new(from: Option<impl Read + Send + 'static>) -> Listener {
+        let from = BufReader::new(from.expect("a pipe"));
+        let (say, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in from.lines().map_while(Result::ok) {
+                // Nobody may listen any more.
+                let _ = say.send(line);
+            }
+        });
+        Listener {
+            lines,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Listens until a line has this word.
+    pub fn until(&mut self, word: &str) {
+        for line in &self.lines {
+            self.heard.push(line);
+            if self.heard.last().is_some_and(|line| line.contains(word)) {
+                return;
+            }
+        }
+        panic!("nobody said {word}: {}", self.heard.join("\n"));
+    }
+
+    /// All that was said, up to the end.
+    pub fn all(mut self) -> String {
+        self.heard.extend(&self.lines);
+        self.heard.join("\n")
+    }
 }
 
 /// Status and standard error, for a failure's message.

@@ -25,8 +25,8 @@ pub fn trials(dir: &Path, study: &str) -> BTreeMap<u64, Value> {
     list.into_iter().map(|t| (number(&t), t)).collect()
 }
 
-/// Trains a trial's configuration alone; validation accuracy by epoch.
-fn alone(dir: &Path, trial: &Value, device: &str) -> Vec<f64> {
+/// Trains a trial's configuration alone; a number of its log by epoch.
+fn alone(dir: &Path, trial: &Value, device: &str, measure: &str) -> Vec<f64> {
     let config = trial["user_attrs"]["config"]
         .as_str()
         .expect("a configuration");
@@ -44,16 +44,17 @@ fn alone(dir: &Path, trial: &Value, device: &str) -> Vec<f64> {
     ];
     succeed(dir, &args);
     let log = fs::read_to_string(dir.join(&name).join("metrics.jsonl")).expect("a log");
-    let accuracy = |line: &str| {
+    let number = |line: &str| {
         let line: Value = serde_json::from_str(line).expect("JSON");
-        line["val_accuracy"].as_f64().expect("an accuracy")
+        line[measure].as_f64().expect("a number")
     };
-    log.lines().map(accuracy).collect()
+    log.lines().map(number).collect()
 }
 
-/// Every judged epoch of a trial is, to the bit, that of the same configuration trained alone.
-pub fn assert_alone(dir: &Path, trial: &Value, device: &str) {
-    let alone = alone(dir, trial, device);
+/// Every judged epoch of a trial is, to the bit, that of the same configuration trained alone, by what its
+/// log calls `measure`.
+pub fn assert_alone(dir: &Path, trial: &Value, device: &str, measure: &str) {
+    let alone = alone(dir, trial, device, measure);
     let reported = trial["intermediate"].as_object().expect("by epoch");
     assert!(!reported.is_empty());
     for (epoch, value) in reported {

@@ -212,7 +212,11 @@ fn trial_json(trial: &Trial) -> String {
     let values: Vec<String> = trial.values.iter().map(|v| number(*v)).collect();
     let params = trial.params.keys().map(|name| {
         let value = trial.value_of(name).unwrap_or(Scalar::None);
-        (name.clone(), value.to_json().to_string())
+        let text = match value {
+            Scalar::Float(x) => number(x),
+            value => value.to_json().to_string(),
+        };
+        (name.clone(), text)
     });
     let distributions = trial.distributions.iter();
     let steps = trial.intermediate.iter();
@@ -250,9 +254,8 @@ fn work(storage: &mut dyn Storage, name: &str, n: usize, pause: Duration) -> Res
     };
     let (x_of, k_of) = (Distribution::float(-10.0, 10.0, false, None)?, choices());
     for _ in 0..n {
-        for failed in storage.fail_stale(study, GRACE)? {
-            storage.requeue(study, &failed, None)?;
-            println!("retry {}", failed.number);
+        for _ in 0..storage.put_back_stale(study, GRACE, "its worker is gone", None)? {
+            println!("retry");
         }
         let (id, number, had) = match storage.claim_waiting(study)? {
             Some(trial) => (trial.id, trial.number, trial.params),

@@ -298,7 +298,7 @@ def test_we_read_pythons(kind, new_url):
 
     def objective(trial):
         x = trial.suggest_float("x", 0, 1)
-        trial.suggest_categorical("k", ["a", None, True, 3, 0.5])
+        trial.suggest_categorical("k", ["a", None, True, 3, 0.5, math.inf, -math.inf])
         trial.suggest_float("lr", 1e-6, 1e-1, log=True)
         trial.suggest_float("share", 0, 1, step=0.25)
         trial.suggest_int("n", 1, 100, log=True)
@@ -317,10 +317,13 @@ def test_we_read_pythons(kind, new_url):
     study.add_trial(optuna.create_trial(
         value=0.5, params={"x": 0.5, "n": 7}, intermediate_values={1: math.nan},
         distributions={"x": FloatDistribution(0, 1), "n": IntDistribution(1, 100, log=True)}))
-    study.ask(fixed_distributions={"k": CategoricalDistribution(["a", None, True, 3, 0.5])})
+    choices = ["a", None, True, 3, 0.5, math.inf, -math.inf]
+    study.enqueue_trial({"k": math.inf})
+    study.ask(fixed_distributions={"k": CategoricalDistribution(choices)})
+    study.ask(fixed_distributions={"k": CategoricalDistribution(choices)})
     study.enqueue_trial({"x": 0.75})
     trials = check_same(url, "theirs ü")
-    states = ["COMPLETE", "PRUNED", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE", "RUNNING", "WAITING"]
+    states = ["COMPLETE", "PRUNED", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE", "RUNNING", "RUNNING", "WAITING"]
     assert [t["state"] for t in trials] == states
 
 

@@ -103,6 +103,26 @@ def test_what_a_killed_worker_had_is_tried_again(kind, new_url, tmp_path):  # no
         assert again[0].params == trial.params
 
 
+def test_an_outage_makes_nobody_dead(server, tmp_path):  # noqa: F811
+    url = server.new_database()
+    options = ["--trials", 6, "--epochs", 300, "--population", 1, "--pruner", "none", "--sampler", "random"]
+    workers = [worker(url, tmp_path / f"w{k}", *options) for k in range(2)]
+    for each in workers:
+        for line in each.stdout:
+            if json.loads(line)["event"] == "trial_epoch":
+                break
+    # Twice as long as a worker may be silent.
+    server.stop()
+    time.sleep(6)
+    server.start()
+    said = [each.communicate(timeout=300) for each in workers]
+    assert [each.returncode for each in workers] == [0, 0], said
+    assert all("trying again" in complaint for _, complaint in said)
+    trials = optuna.load_study(study_name="shared", storage=storage_of(url)).get_trials()
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 6
+    assert all(len(t.intermediate_values) == 300 for t in trials)
+
+
 def test_optuna_reads_a_study_as_it_was(tmp_path):
     out = tmp_path / "study"
     events = gpu_train("tune", "synthetic:moons:600", "--device", "cpu", "--epochs", 3, "--trials", 20,

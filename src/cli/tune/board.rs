@@ -25,7 +25,7 @@ pub struct Board {
     space: Space,
     live: Option<Live>,
     began: Instant,
-    /// Trials that the study is to have, and epochs of each.
+    /// Trials that this run will have had in the end, as it looks now, and epochs of each.
     trials: usize,
     epochs: u32,
     /// Trials that are at their end: complete, pruned, failed.
@@ -63,15 +63,7 @@ impl Live {
 }
 
 impl Board {
-    /// `begun`: trials that the study has had before.
-    pub fn new(
-        ui: Ui,
-        objective: &Objective,
-        space: &Space,
-        trials: usize,
-        begun: usize,
-        epochs: u32,
-    ) -> Board {
+    pub fn new(ui: Ui, objective: &Objective, space: &Space, epochs: u32) -> Board {
         let live = !ui.quiet && std::io::stderr().is_terminal();
         Board {
             ui,
@@ -79,7 +71,7 @@ impl Board {
             space: space.clone(),
             live: live.then(|| Live::new(ROWS)),
             began: Instant::now(),
-            trials: trials.saturating_sub(begun),
+            trials: 0,
             epochs,
             counts: [0; 3],
             epochs_done: 0,
@@ -129,19 +121,36 @@ impl Board {
         self.draw();
     }
 
+    /// Says how many trials are under way or still to begin here; other workers may take some.
+    pub fn expect(&mut self, more: usize) {
+        self.trials = self.counts.iter().sum::<usize>() + more;
+    }
+
+    /// Takes those of these trials that are among the best, whoever trained them, into the table.
+    pub fn remember(&mut self, trials: &[Trial]) {
+        let (_, direction) = self.objective.first();
+        let complete = trials.iter().filter(|t| t.state == TrialState::Complete);
+        for trial in complete {
+            let (value, number) = (trial.values[0], trial.number);
+            let place = self.best.partition_point(|b| match value == b.0 {
+                true => b.1 < number,
+                false => !direction.is_better(value, b.0),
+            });
+            let is_there = self.best.get(place).is_some_and(|b| b.1 == number);
+            if place < ROWS && !is_there {
+                let words = settings::words(trial, &self.space);
+                self.best.insert(place, (value, number, words));
+                self.best.truncate(ROWS);
+            }
+        }
+    }
+
     pub fn complete(&mut self, trial: &Trial, epoch: u32, wins: bool) {
         self.counts[0] += 1;
         self.end_early(trial);
-        let value = trial.values[0];
-        let (measure, direction) = self.objective.first();
+        self.remember(std::slice::from_ref(trial));
+        let (measure, _) = self.objective.first();
         let words = settings::words(trial, &self.space);
-        let row = (value, trial.number, words.clone());
-        let place = self.best.partition_point(|b| match value == b.0 {
-            true => b.1 < trial.number,
-            false => !direction.is_better(value, b.0),
-        });
-        self.best.insert(place, row);
-        self.best.truncate(ROWS);
         let values: Vec<String> = self
             .objective
             .measures

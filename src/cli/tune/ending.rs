@@ -25,6 +25,10 @@ use crate::tune::settings;
 use crate::tune::trial::{Trial, TrialState};
 use crate::{Error, Result};
 
+/// The best trial's configuration and model, in the study's folder.
+const BEST: &str = "best.toml";
+const MODEL: &str = "model.safetensors";
+
 /// How a study ends.
 pub struct Ending<'a> {
     pub args_storage: Option<&'a str>,
@@ -46,15 +50,9 @@ impl Ending<'_> {
         let complete = |t: &&Trial| t.state == TrialState::Complete;
         if !trials.iter().any(|t| complete(&t)) {
             self.files(&mut trainer, why)?;
-            let reason = trials
-                .iter()
-                .rev()
-                .find_map(|t| t.system.get("fail_reason"));
-            let reason = reason.map_or(String::new(), |r| {
-                format!(
-                    ": {}; the search space may be too wide",
-                    r.trim_matches('"')
-                )
+            let reason = trials.iter().rev().find_map(Trial::fail_reason);
+            let reason = reason.map_or(String::new(), |reason| {
+                format!(": {reason}; the search space may be too wide")
             });
             return Err(Error::Check(format!(
                 "{why}, and none of {} trials came to its end{reason}; see {}",
@@ -94,6 +92,35 @@ impl Ending<'_> {
         self.write(trainer, why, &[])
     }
 
+    /// The best trial so far, where its model is known here: `best.toml` and `model.safetensors`, for
+    /// which no storage is asked. Whether it is.
+    pub fn keep_best(&self, trainer: &Trainer) -> Result<bool> {
+        let Some(winner) = &trainer.winner else {
+            return Ok(false);
+        };
+        let Some(model) = &winner.model else {
+            return Ok(false);
+        };
+        self.write_config(trainer, winner)?;
+        write_whole(&self.folder.join(MODEL), model)?;
+        Ok(true)
+    }
+
+    fn write_config(&self, trainer: &Trainer, winner: &Winner) -> Result<()> {
+        let config = toml::to_string(&winner.config)
+            .map_err(|e| Error::Data(format!("cannot write {BEST}: {e}")))?;
+        let (number, epoch) = (winner.number, winner.epoch);
+        let value = trainer.objective.words(winner.value, winner.deviation);
+        let evolved = match winner.evolved {
+            true => {
+                "# population-based training changed these values on the way: from the start they come to something else\n"
+            }
+            false => "",
+        };
+        let text = format!("# trial {number}: {value}, in epoch {epoch}\n{evolved}{config}");
+        write_whole(&self.folder.join(BEST), text.as_bytes())
+    }
+
     /// How the search goes on.
     pub fn resume_words(&self, trainer: &Trainer, source: &str) -> String {
         let storage = match self.args_storage {
@@ -112,18 +139,8 @@ impl Ending<'_> {
         let Some(winner) = trainer.winner.take() else {
             return Ok(None);
         };
-        let config = toml::to_string(&winner.config)
-            .map_err(|e| Error::Data(format!("cannot write best.toml: {e}")))?;
+        self.write_config(trainer, &winner)?;
         let (number, epoch) = (winner.number, winner.epoch);
-        let value = trainer.objective.words(winner.value, winner.deviation);
-        let evolved = match winner.evolved {
-            true => {
-                "# population-based training changed these values on the way: from the start they come to something else\n"
-            }
-            false => "",
-        };
-        let text = format!("# trial {number}: {value}, in epoch {epoch}\n{evolved}{config}");
-        write_whole(&self.folder.join("best.toml"), text.as_bytes())?;
         let whole = self.refit || !trainer.folds.is_empty();
         let model = match (&winner.model, whole) {
             (_, true) => self.train_whole(trainer, &winner)?,
@@ -135,16 +152,18 @@ impl Ending<'_> {
                 ));
                 let (came_to, model) = winner.again(trainer)?;
                 if came_to != winner.value {
+                    let words = |value| trainer.objective.words(value, None);
                     ui.say(&format!(
-                        "  it comes to {} here, to {value} where it was trained first",
-                        trainer.objective.words(came_to, None)
+                        "  it comes to {} here, to {} where it was trained first",
+                        words(came_to),
+                        words(winner.value)
                     ));
                 }
                 model
             }
         };
         trainer.winner = Some(winner);
-        let path = self.folder.join("model.safetensors");
+        let path = self.folder.join(MODEL);
         write_whole(&path, &model)?;
         match whole {
             // Its scales and columns are those of the parts that it was trained on.
@@ -187,7 +206,7 @@ impl Ending<'_> {
             compares: false,
             started: self.started,
         })?;
-        let model = run.join("model.safetensors");
+        let model = run.join(MODEL);
         std::fs::read(&model).map_err(|e| Error::io(&model, "read", e))
     }
 
@@ -205,7 +224,7 @@ impl Ending<'_> {
         };
         let config = trainer.winner.as_ref().map(|w| toml::to_string(&w.config));
         let config = config.and_then(|text| text.ok()).unwrap_or_default();
-        let commands = match trainer.winner.is_some() {
+        let commands = match self.folder.join(MODEL).exists() {
             true => self.commands(trainer.source),
             false => Vec::new(),
         };
@@ -251,9 +270,9 @@ impl Ending<'_> {
             "FILE"
         };
         vec![
-            format!("gpu-train predict {folder}/model.safetensors {sample}"),
-            format!("gpu-train eval {folder}/model.safetensors"),
-            format!("gpu-train train --config {folder}/best.toml"),
+            format!("gpu-train predict {folder}/{MODEL} {sample}"),
+            format!("gpu-train eval {folder}/{MODEL}"),
+            format!("gpu-train train --config {folder}/{BEST}"),
         ]
     }
 
@@ -266,9 +285,10 @@ impl Ending<'_> {
     ) -> Result<()> {
         let [complete, pruned, failed] = trainer.board.counts();
         let seconds = trainer.board.seconds();
-        let mean = mean_size(&trainer.sizes).unwrap_or(0.0);
+        let mean = mean_size(&trainer.sizes);
+        let of_mean = mean.map_or(String::new(), |mean| format!("; mean population {mean:.1}"));
         ui.say(&format!(
-            "{why}: {complete} complete, {pruned} pruned, {failed} failed in {seconds:.1} s; mean population {mean:.1}"
+            "{why}: {complete} complete, {pruned} pruned, {failed} failed in {seconds:.1} s{of_mean}"
         ));
         let trials = trainer.study.trials()?.to_vec();
         let space = trainer.study.space().clone();
@@ -281,9 +301,10 @@ impl Ending<'_> {
             "pruned": pruned,
             "failed": failed,
             "seconds": seconds,
-            "mean_population": mean,
+            "mean_population": mean.unwrap_or(0.0),
         });
         if let Some(winner) = &trainer.winner {
+            trainer.board.remember(&trials);
             for row in trainer.board.table() {
                 ui.say(&row);
             }

@@ -52,6 +52,8 @@ impl Trainer<'_> {
                 continue;
             };
             config.device = seat.config.device.clone();
+            // One that took another's place counts its own epochs.
+            let own = seat.epoch().unwrap_or(epoch);
             let values: Vec<String> = point
                 .iter()
                 .filter_map(|(name, value)| {
@@ -60,7 +62,7 @@ impl Trainer<'_> {
                 })
                 .collect();
             seat.changes.push(format!(
-                "{{\"epoch\": {epoch}, \"from\": {from_number}, \"params\": {{{}}}}}",
+                "{{\"epoch\": {own}, \"from\": {from_number}, \"params\": {{{}}}}}",
                 values.join(", ")
             ));
             (seat.point, seat.config) = (point, config);

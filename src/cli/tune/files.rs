@@ -25,6 +25,7 @@ pub fn csv(trials: &[Trial], space: &Space, objective: &Objective) -> Result<Vec
     header.extend(in_folds.then_some("deviation"));
     header.extend(["epochs", "best_epoch", "seconds"]);
     header.extend(names());
+    header.push("fail_reason");
     let failed = |e: csv::Error| Error::Data(format!("cannot write trials.csv: {e}"));
     writer.write_record(&header).map_err(failed)?;
     for trial in trials {
@@ -35,13 +36,14 @@ pub fn csv(trials: &[Trial], space: &Space, objective: &Objective) -> Result<Vec
         row.extend(in_folds.then(|| noted("deviation")));
         row.push(trial.intermediate.len().to_string());
         row.push(noted("best_epoch"));
-        row.push(seconds(trial).map_or(String::new(), |s| format!("{s:.3}")));
+        row.push(trial.seconds().map_or(String::new(), |s| format!("{s:.3}")));
         let word = |name: &str| {
             trial
                 .value_of(name)
                 .map_or(String::new(), |v| v.to_string())
         };
         row.extend(names().map(word));
+        row.push(trial.fail_reason().unwrap_or_default());
         writer.write_record(&row).map_err(failed)?;
     }
     let written = writer.into_inner();
@@ -67,7 +69,8 @@ pub fn json(trials: &[Trial], objective: &Objective) -> Vec<u8> {
             "params": Value::Object(params.collect()),
             "intermediate": Value::Object(steps.map(|(s, v)| (s.to_string(), json!(v))).collect()),
             "user_attrs": Value::Object(user.collect()),
-            "seconds": seconds(trial),
+            "seconds": trial.seconds(),
+            "fail_reason": trial.fail_reason(),
         })
     };
     let whole = json!({
@@ -77,11 +80,6 @@ pub fn json(trials: &[Trial], objective: &Objective) -> Vec<u8> {
     });
     let text = serde_json::to_string_pretty(&whole).expect("plain data");
     text.into_bytes()
-}
-
-fn seconds(trial: &Trial) -> Option<f64> {
-    let time = trial.completed?.duration_since(trial.started?).ok()?;
-    Some(time.as_secs_f64())
 }
 
 /// What the report says beside the trials.

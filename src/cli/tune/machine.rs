@@ -10,6 +10,7 @@ use crate::cli::setup::Setup;
 use crate::cli::ui::Ui;
 use crate::gpu::Device;
 use crate::gpu::choice::Choices;
+use crate::plan::Plan;
 
 /// The CPU path, an adapter, or what `--device auto` will find the faster.
 pub enum Machine {
@@ -36,6 +37,17 @@ impl Machine {
                 let limits = adapters.first()?.limits();
                 Some(crate::gpu::largest_buffer(&limits))
             }
+        }
+    }
+
+    /// Whether the adapter that trains, where one does, allows buffers as large as this plan's.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] with the first one that is too large.
+    pub fn check(&self, plan: &Plan) -> Result<()> {
+        match self {
+            Machine::Gpu(device) => device.check_buffers(plan),
+            Machine::Cpu | Machine::Auto(_) => Ok(()),
         }
     }
 

@@ -52,8 +52,8 @@ pub fn refuse_idle(given: &TrainOptions, args: &Args) -> Result<()> {
             "--population: at most 4096 trials train together",
         ),
         (
-            !(args.heartbeat > 0.0 && args.heartbeat.is_finite()),
-            "--heartbeat: it must be above 0 seconds",
+            !(args.heartbeat > 0.0 && args.heartbeat <= 86400.0),
+            "--heartbeat: it must be above 0 seconds, and a day (86400) at most",
         ),
     ];
     match idle.iter().find(|(idle, _)| *idle) {

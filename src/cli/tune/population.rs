@@ -10,7 +10,6 @@ use super::running::{Arenas, Running, Watch};
 use super::trainer::Trainer;
 use super::winner::Winner;
 use crate::Result;
-use crate::cli::setup::{Room, Settings, Setup};
 use crate::models::file::encode;
 use crate::train::stopping::Reason;
 use crate::train::{self, Config, EpochRecord, MemberState};
@@ -40,6 +39,8 @@ struct Best {
     deviation: Option<f64>,
     /// By which it was trained up to then.
     config: Config,
+    /// Whether population-based training had changed something by then.
+    evolved: bool,
     /// Weights \[arena_len\], where they may be the study's best.
     weights: Option<Vec<f32>>,
 }
@@ -51,7 +52,7 @@ impl Seat {
     }
 
     /// The epoch that it has come to.
-    fn epoch(&self) -> Option<u32> {
+    pub fn epoch(&self) -> Option<u32> {
         self.last.iter().flatten().map(|record| record.epoch).max()
     }
 
@@ -60,6 +61,50 @@ impl Seat {
         let member = self.members.iter().find(|member| member.has_diverged())?;
         let reason = member.stopped.as_ref();
         Some(reason.map_or(String::new(), Reason::to_string))
+    }
+}
+
+/// What a trial comes to.
+enum Outcome {
+    /// One value per objective.
+    Complete(Vec<f64>),
+    Pruned {
+        epoch: u32,
+        value: f64,
+    },
+    Failed(String),
+    /// It is another worker's, who took this one for dead.
+    TakenOver,
+}
+
+/// Writes into the study what a trial was and came to.
+fn note_outcome(running: &Running, seat: &mut Seat, outcome: &Outcome, ends: &mut Ends) {
+    let id = seat.trial.id;
+    match outcome {
+        Outcome::TakenOver => return,
+        Outcome::Failed(reason) => return ends.fail(id, reason),
+        Outcome::Complete(_) | Outcome::Pruned { .. } => {}
+    }
+    let config = seat.best.as_ref().map_or(&seat.config, |best| &best.config);
+    let config = toml::to_string(config).expect("a configuration is plain");
+    let best = seat.best.as_ref().map_or(0, |best| best.epoch);
+    let parameters = running.setup.plan.n_parameters();
+    let mut noted = Attributes::from([
+        ("config".to_string(), json(&config)),
+        ("best_epoch".to_string(), best.to_string()),
+        ("parameters".to_string(), parameters.to_string()),
+        ("device".to_string(), json(&seat.config.device)),
+    ]);
+    if let Some(deviation) = seat.best.as_ref().and_then(|best| best.deviation) {
+        noted.insert("deviation".to_string(), deviation.to_string());
+    }
+    if !seat.changes.is_empty() {
+        noted.insert("pbt".to_string(), format!("[{}]", seat.changes.join(", ")));
+    }
+    ends.note(&mut seat.trial, noted);
+    match outcome {
+        Outcome::Complete(values) => ends.tell(&seat.trial, TrialState::Complete, values),
+        _ => ends.tell(&seat.trial, TrialState::Pruned, &[]),
     }
 }
 
@@ -75,7 +120,6 @@ impl Trainer<'_> {
                 seats.push(Some(seat));
             }
         }
-        self.sizes.push(seats.len());
         let (mut epoch, mut carried) = (1, None);
         while seats.iter().any(Option::is_some) {
             (epoch, carried) = self.run(&mut seats, epoch, carried.take())?;
@@ -115,18 +159,7 @@ impl Trainer<'_> {
         carried: Option<Arenas>,
     ) -> Result<(u32, Option<Arenas>)> {
         let configs: Vec<Config> = seats.iter().flatten().map(|s| s.config.clone()).collect();
-        let space = self.study.space();
-        let set = Settings {
-            members: configs.clone(),
-            room: Room {
-                clips: space.get("clip-norm").is_some(),
-                max_norm: space.get("max-norm").is_some(),
-            },
-            folds: self.folds,
-            resumes: false,
-        };
-        let limit = self.machine.largest_buffer();
-        let setup = Setup::of(self.loaded.clone(), configs[0].clone(), set, limit)?;
+        let setup = self.setup(configs.clone())?;
         let mut backend = self.machine.backend(&self.board.ui, &setup, self.stop)?;
         self.board.device(&backend);
         for seat in seats.iter_mut().flatten() {
@@ -140,6 +173,7 @@ impl Trainer<'_> {
             Running::new(&setup, &feed, &mut backend, members, epoch, carried, lanes)?;
         loop {
             let began = Instant::now();
+            self.sizes.push(seats.iter().flatten().count());
             let (records, diverged) = self.epoch(&mut running)?;
             let seconds = began.elapsed().as_secs_f64();
             self.judge(&mut running, seats, &records, seconds)?;
@@ -215,30 +249,33 @@ impl Trainer<'_> {
         let mut ended = Vec::new();
         for (place, slot) in seats.iter_mut().enumerate() {
             let Some(seat) = slot else { continue };
-            let id = seat.trial.id;
-            let ends_here = match (seat.diverged(), next.get(&id)) {
-                (Some(reason), _) => {
-                    ends.fail(id, &reason);
-                    self.board.failed(&seat.trial, &reason);
-                    true
-                }
+            let outcome = match (seat.diverged(), next.get(&seat.trial.id)) {
+                (Some(reason), _) => Some(Outcome::Failed(reason)),
                 (None, Some(next)) => {
                     let member = place * running.lanes;
                     self.keep_best(running, seat, member, &mut weights)?;
-                    self.go_on(running, seat, *next, ms, &mut ends)
+                    self.outcome(running, seat, *next, ms)
                 }
-                (None, None) => false,
+                (None, None) => None,
             };
-            if ends_here {
-                ended.push(id);
-                for member in &mut running.state.members[place * running.lanes..][..running.lanes] {
-                    member.stopped = Some(Reason::Vacant);
-                }
-                *slot = None;
+            let Some(outcome) = outcome else { continue };
+            for member in &mut running.state.members[place * running.lanes..][..running.lanes] {
+                member.stopped = Some(Reason::Vacant);
+            }
+            let Some(mut seat) = slot.take() else {
+                continue;
+            };
+            note_outcome(running, &mut seat, &outcome, &mut ends);
+            ended.push((seat, outcome));
+        }
+        let lost = self.study.end(ends)?;
+        for (seat, outcome) in ended {
+            self.under_way.retain(|trial| trial.id != seat.trial.id);
+            match lost.contains(&seat.trial.id) {
+                true => self.conclude(running, seat, Outcome::TakenOver),
+                false => self.conclude(running, seat, outcome),
             }
         }
-        self.study.end(ends)?;
-        self.under_way.retain(|trial| !ended.contains(&trial.id));
         Ok(())
     }
 
@@ -267,20 +304,14 @@ impl Trainer<'_> {
             deviation: self.objective.deviation(&seat.records()),
             values,
             config: seat.config.clone(),
+            evolved: !seat.changes.is_empty(),
             weights: weights.as_ref().filter(|_| may_win).map(mine),
         });
         Ok(())
     }
 
-    /// What becomes of a seat's trial after an epoch; whether it is at its end.
-    fn go_on(
-        &mut self,
-        running: &Running,
-        seat: &mut Seat,
-        next: Next,
-        ms: f64,
-        ends: &mut Ends,
-    ) -> bool {
+    /// What a seat's trial comes to, where it is at its end.
+    fn outcome(&mut self, running: &Running, seat: &Seat, next: Next, ms: f64) -> Option<Outcome> {
         let value = self.objective.of_epoch(&seat.records())[0];
         let epoch = seat.epoch().unwrap_or(0);
         self.board.epoch(&seat.trial, value);
@@ -289,27 +320,18 @@ impl Trainer<'_> {
             Some(_) => false,
         });
         match (next, learns) {
-            (Next::GoOn, true) => return false,
-            (Next::Drop, _) => {
-                self.board
-                    .failed(&seat.trial, "another worker took it over");
-            }
-            (_, false) => self.complete(running, seat, ms, ends),
-            (Next::Prune, true) => {
-                self.note(running, seat, ends);
-                ends.tell(&seat.trial, TrialState::Pruned, &[]);
-                self.board.pruned(&seat.trial, epoch, value);
-            }
+            (Next::GoOn, true) => None,
+            (Next::Drop, _) => Some(Outcome::TakenOver),
+            (_, false) => Some(self.complete(running, seat, ms)),
+            (Next::Prune, true) => Some(Outcome::Pruned { epoch, value }),
         }
-        true
     }
 
-    fn complete(&mut self, running: &Running, seat: &mut Seat, ms: f64, ends: &mut Ends) {
-        self.note(running, seat, ends);
-        let Some(best) = seat.best.take() else {
-            return ends.fail(seat.trial.id, "no epoch was judged");
+    fn complete(&self, running: &Running, seat: &Seat, ms: f64) -> Outcome {
+        let Some(best) = &seat.best else {
+            return Outcome::Failed("no epoch was judged".to_string());
         };
-        let mut values = best.values;
+        let mut values = best.values.clone();
         for (value, measure) in values.iter_mut().zip(&self.objective.measures) {
             match measure {
                 Measure::Parameters => {
@@ -319,50 +341,40 @@ impl Trainer<'_> {
                 _ => {}
             }
         }
-        if values.iter().any(|value| value.is_nan()) {
-            let reason = "its objective is no number";
-            self.board.failed(&seat.trial, reason);
-            return ends.fail(seat.trial.id, reason);
+        match values.iter().any(|value| value.is_nan()) {
+            true => Outcome::Failed("its objective is no number".to_string()),
+            false => Outcome::Complete(values),
         }
-        ends.tell(&seat.trial, TrialState::Complete, &values);
-        seat.trial.state = TrialState::Complete;
-        seat.trial.values = values.clone();
-        let wins = self.leads(values[0], seat.trial.number);
+    }
+
+    /// Tells what a trial came to, once it is in the storage, and keeps the winner.
+    fn conclude(&mut self, running: &Running, seat: Seat, outcome: Outcome) {
+        let mut trial = seat.trial;
+        let values = match outcome {
+            Outcome::Failed(reason) => return self.board.failed(&trial, &reason),
+            Outcome::TakenOver => {
+                return self.board.failed(&trial, "another worker took it over");
+            }
+            Outcome::Pruned { epoch, value } => return self.board.pruned(&trial, epoch, value),
+            Outcome::Complete(values) => values,
+        };
+        let Some(best) = seat.best else { return };
+        let wins = self.leads(values[0], trial.number);
         if wins {
             let encoded =
                 |arena: &Vec<f32>| encode(&running.setup.model_info(0), &running.setup.plan, arena);
             self.winner = Some(Winner {
-                number: seat.trial.number,
+                number: trial.number,
                 value: values[0],
                 deviation: best.deviation,
                 epoch: best.epoch,
                 config: best.config,
-                evolved: !seat.changes.is_empty(),
+                evolved: best.evolved,
                 model: best.weights.as_ref().map(encoded),
             });
         }
-        self.board.complete(&seat.trial, best.epoch, wins);
-    }
-
-    /// Writes into the study what a trial was.
-    fn note(&mut self, running: &Running, seat: &mut Seat, ends: &mut Ends) {
-        let config = seat.best.as_ref().map_or(&seat.config, |best| &best.config);
-        let config = toml::to_string(config).expect("a configuration is plain");
-        let best = seat.best.as_ref().map_or(0, |best| best.epoch);
-        let parameters = running.setup.plan.n_parameters();
-        let mut noted = Attributes::from([
-            ("config".to_string(), json(&config)),
-            ("best_epoch".to_string(), best.to_string()),
-            ("parameters".to_string(), parameters.to_string()),
-            ("device".to_string(), json(&seat.config.device)),
-        ]);
-        if let Some(deviation) = seat.best.as_ref().and_then(|best| best.deviation) {
-            noted.insert("deviation".to_string(), deviation.to_string());
-        }
-        if !seat.changes.is_empty() {
-            noted.insert("pbt".to_string(), format!("[{}]", seat.changes.join(", ")));
-        }
-        ends.note(&mut seat.trial, noted);
+        (trial.state, trial.values) = (TrialState::Complete, values);
+        self.board.complete(&trial, best.epoch, wins);
     }
 
     /// Puts the next trials into the empty places; whether any was.
@@ -382,6 +394,9 @@ impl Trainer<'_> {
             return Ok(false);
         }
         let empty: Vec<usize> = (0..seats.len()).filter(|&ix| seats[ix].is_none()).collect();
+        if empty.is_empty() {
+            return Ok(false);
+        }
         let mut asked = Vec::new();
         // Where nothing is fixed a queued trial may come, of any structure: all are alike.
         while structure.is_empty()

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::Args;
 use super::trainer::Trainer;
-use crate::cli::setup::{Room, Settings, Setup};
 use crate::tune::trial::{Point, Trial};
 use crate::{Error, Result};
 
@@ -37,6 +36,7 @@ pub fn search(trainer: &mut Trainer, args: &Args) -> Result<String> {
             ));
         }
         let left = args.trials.saturating_sub(trainer.study.begun()?);
+        trainer.board.expect(left + trainer.under_way.len());
         let late = trainer.is_late();
         let asked = match left > 0 && !late {
             true => ask(trainer, args, wanted, left)?,
@@ -86,7 +86,11 @@ fn ask(
         None => left,
     };
     if trainer.study.has_waiting()? {
-        let trials = queued(trainer, wanted.min(left))?;
+        let most = match together {
+            true => wanted.min(left),
+            false => LARGEST_POPULATION.min(most),
+        };
+        let trials = queued(trainer, most)?;
         return Ok(Some(grouped(trainer, trials)));
     }
     if together {
@@ -94,26 +98,43 @@ fn ask(
     }
     // As the sampler has them, which needs no answer in between.
     let trials = trainer.ask_more(&Point::new(), LARGEST_POPULATION.min(most))?;
-    Ok((!trials.is_empty()).then(|| grouped(trainer, trials)))
+    // None may be because somebody has queued one meanwhile.
+    let are_there = !trials.is_empty() || trainer.study.has_waiting()?;
+    Ok(are_there.then(|| grouped(trainer, trials)))
 }
 
 /// Trains trials of one structure, as many at a time as fit. They fail where not even one does.
-fn train(trainer: &mut Trainer, mut group: Vec<Trial>, wanted: usize) -> Result<()> {
+fn train(trainer: &mut Trainer, mut group: Vec<Trial>, mut wanted: usize) -> Result<()> {
     while !group.is_empty() && !trainer.is_late() {
         let fits = match fitting(trainer, &group[0], wanted.min(group.len())) {
             Ok(fits) => fits,
-            Err(e) => {
-                for trial in &group {
-                    trainer.fail(trial, &e.to_string())?;
-                }
-                return Ok(());
-            }
+            Err(e) => return fail_all(trainer, &group, &e),
         };
         let rest = group.split_off(fits.min(group.len()));
-        trainer.train(group)?;
-        group = rest;
+        match trainer.train(group.clone()) {
+            Ok(()) => group = rest,
+            // What an adapter's memory holds is known only where it does not.
+            Err(e @ Error::Memory(_)) => {
+                group.extend(rest);
+                group.retain(|trial| trainer.under_way.iter().any(|t| t.id == trial.id));
+                if fits == 1 {
+                    return fail_all(trainer, &group, &e);
+                }
+                wanted = fits / 2;
+                trainer
+                    .board
+                    .say(&format!("{e}: now {wanted} trials together"));
+            }
+            Err(e) => return Err(e),
+        }
     }
     Ok(())
+}
+
+fn fail_all(trainer: &mut Trainer, trials: &[Trial], reason: &Error) -> Result<()> {
+    trials
+        .iter()
+        .try_for_each(|trial| trainer.fail(trial, &reason.to_string()))
 }
 
 /// Waiting for the trials of other workers, which may have to be trained here after all.
@@ -217,15 +238,9 @@ fn fitting(trainer: &mut Trainer, like: &Trial, wanted: usize) -> Result<usize> 
     };
     let mut size = wanted;
     loop {
-        let set = Settings {
-            members: vec![config.clone(); size],
-            room: Room::default(),
-            folds: trainer.folds,
-            resumes: false,
-        };
-        let limit = trainer.machine.largest_buffer();
-        match Setup::of(trainer.loaded.clone(), config.clone(), set, limit) {
-            Ok(_) => break,
+        let setup = trainer.setup(vec![config.clone(); size]);
+        match setup.and_then(|setup| trainer.machine.check(&setup.plan)) {
+            Ok(()) => break,
             Err(e) if size == 1 => return Err(e),
             Err(_) => size /= 2,
         }

@@ -8,12 +8,13 @@ use super::board::Board;
 use super::machine::Machine;
 use super::objective::Objective;
 use super::winner::Winner;
-use crate::cli::setup::facts;
+use crate::cli::setup::{Room, Settings, Setup, facts};
 use crate::data::Parts;
 use crate::data::load::Loaded;
-use crate::train::Config;
+use crate::train::config::{Config, Facts};
 use crate::train::options::TrainOptions;
 use crate::tune::settings;
+use crate::tune::space::Space;
 use crate::tune::study::Study;
 use crate::tune::trial::{Point, Trial};
 use crate::{Error, Result};
@@ -36,7 +37,7 @@ pub struct Trainer<'a> {
     pub winner: Option<Winner>,
     /// The worst of a population go on from the best: its seed.
     pub pbt: Option<u64>,
-    /// Trials of each population.
+    /// Trials that trained together, of each epoch of each population.
     pub sizes: Vec<usize>,
     /// Trials that have begun and are not at their end, those that wait for their turn among them.
     pub under_way: Vec<Trial>,
@@ -48,7 +49,11 @@ impl Trainer<'_> {
     /// The next trial, a queued one first. `None` where every point has been tried, and where there are
     /// enough.
     pub fn ask(&mut self) -> Result<Option<Trial>> {
-        let asked = self.study.ask(self.trials)?;
+        let mut refused = Vec::new();
+        let asked = self.study.ask(self.trials, &mut refused)?;
+        for (trial, reason) in refused {
+            self.board.failed(&trial, &reason);
+        }
         self.begin(asked.as_slice());
         Ok(asked)
     }
@@ -68,13 +73,9 @@ impl Trainer<'_> {
     }
 
     /// Queues again all that has begun and is not at its end.
-    ///
-    /// # Errors
-    /// The first one; the others are queued all the same.
     pub fn put_back(&mut self) -> Result<()> {
         let under_way = std::mem::take(&mut self.under_way);
-        let all: Vec<Result<()>> = under_way.iter().map(|t| self.study.put_back(t)).collect();
-        all.into_iter().collect()
+        self.study.put_back(&under_way)
     }
 
     /// Whether no trial is to begin any more.
@@ -122,18 +123,28 @@ impl Trainer<'_> {
 
     /// The configuration of trial `number` at these values.
     pub fn config_at(&self, point: &Point, number: u32) -> Result<Config> {
-        let table = settings::table(self.study.space(), point, self.given)?;
-        let options: TrainOptions = table
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
-        let mut merged = settings::of_optimizer(options.over(self.given));
-        // Every trial draws its own weights and orders, unless the seed itself is searched.
-        if !point.contains_key("seed") {
-            let seed = self.given.seed.unwrap_or(0);
-            merged.seed = Some(seed + u64::from(number));
-        }
         let facts = facts(&self.loaded, self.source, self.folds);
-        merged.resolve(&TrainOptions::default(), &facts)
+        config_at(self.study.space(), point, number, self.given, &facts)
+    }
+
+    /// What a population of these configurations, which have one structure, runs on.
+    ///
+    /// # Errors
+    /// Where no memory holds it.
+    pub fn setup(&self, members: Vec<Config>) -> Result<Setup> {
+        let space = self.study.space();
+        let config = members[0].clone();
+        let set = Settings {
+            members,
+            room: Room {
+                clips: space.get("clip-norm").is_some(),
+                max_norm: space.get("max-norm").is_some(),
+            },
+            folds: self.folds,
+            resumes: false,
+        };
+        let limit = self.machine.largest_buffer();
+        Setup::of(self.loaded.clone(), config, set, limit)
     }
 
     /// Values that all trials of a population have in common.
@@ -143,4 +154,28 @@ impl Trainer<'_> {
         let params = trial.params.iter().filter(of_all);
         params.map(|(name, value)| (name.clone(), *value)).collect()
     }
+}
+
+/// The configuration of trial `number` at these values; `given` has what is not searched.
+///
+/// # Errors
+/// [`Error::Usage`] where they make no sense together.
+pub fn config_at(
+    space: &Space,
+    point: &Point,
+    number: u32,
+    given: &TrainOptions,
+    facts: &Facts,
+) -> Result<Config> {
+    let table = settings::table(space, point, given)?;
+    let options: TrainOptions = table
+        .try_into()
+        .map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
+    let mut merged = settings::of_optimizer(options.over(given));
+    // Every trial draws its own weights and orders, unless the seed itself is searched.
+    if !point.contains_key("seed") {
+        let seed = given.seed.unwrap_or(0);
+        merged.seed = Some(seed + u64::from(number));
+    }
+    merged.resolve(&TrainOptions::default(), facts)
 }

@@ -1,5 +1,7 @@
 //! The best trial so far, and the model that it left.
 
+use serde_json::Value;
+
 use super::running::Running;
 use super::trainer::Trainer;
 use crate::Result;
@@ -16,8 +18,8 @@ pub struct Winner {
     /// The epoch that the value is of.
     pub epoch: u32,
     pub config: Config,
-    /// Whether population-based training made it: `config` is then what it ended with, and alone comes to
-    /// something else.
+    /// Whether population-based training changed it up to its best epoch: `config` is what it had there, and
+    /// alone comes to something else.
     pub evolved: bool,
     /// `model.safetensors`; none where it was not trained here, or in folds.
     pub model: Option<Vec<u8>>,
@@ -36,7 +38,10 @@ impl Winner {
         // A worker of another kind notes no configuration.
         let config = config.or_else(|| trainer.config_of(&best).ok());
         let noted = |key: &str| best.user.get(key);
-        let epoch = noted("best_epoch").and_then(|n| n.parse().ok());
+        let epoch: Option<u32> = noted("best_epoch").and_then(|n| n.parse().ok());
+        let changes: Option<Vec<Value>> =
+            noted("pbt").and_then(|text| serde_json::from_str(text).ok());
+        let before = |change: &Value| change["epoch"].as_u64() < epoch.map(u64::from);
         Ok(config.map(|config| Winner {
             number: best.number,
             value: best.values[0],
@@ -48,7 +53,7 @@ impl Winner {
                 data: trainer.loaded.options.clone(),
                 ..config
             },
-            evolved: noted("pbt").is_some(),
+            evolved: changes.is_some_and(|changes| changes.iter().any(before)),
             model: None,
         }))
     }

@@ -84,6 +84,9 @@ fn axis(view: &View, curves: &[Curve]) -> Axis {
 /// The curves with points, back to front.
 fn curves(view: &View) -> Vec<Curve> {
     let curve = |(trial, of): (usize, &&Trial)| {
+        if !matches!(of.state, TrialState::Complete | TrialState::Pruned) {
+            return None;
+        }
         let points = view.curve(of);
         let last = points.last()?.1;
         let front = of.state != TrialState::Pruned;

@@ -38,7 +38,7 @@ fn head(view: &View) -> String {
             "<th scope=\"col\" data-first=\"{best_first}\">{}</th>",
             escape(&metric.heading())
         );
-        if objective == 0 && in_folds(view) {
+        if objective == 0 && view.in_folds {
             head += &heading("deviation over folds");
         }
     }
@@ -62,11 +62,11 @@ fn row(view: &View, ix: usize, anchored: bool) -> String {
     let mut row = format!(
         "<tr{anchor}{class}><th scope=\"row\" data-v=\"{0}\">{0}</th><td>{1}</td>",
         trial.number,
-        trial.state.name().to_lowercase()
+        state(trial)
     );
     for objective in 0..view.axes.len() {
         row += &objective_cell(view, trial, objective);
-        if objective == 0 && in_folds(view) {
+        if objective == 0 && view.in_folds {
             row += &view
                 .deviation(trial)
                 .map_or("<td></td>".to_string(), |d| number(d, &significant(d)));
@@ -81,16 +81,20 @@ fn row(view: &View, ix: usize, anchored: bool) -> String {
     row += &trial.last_step().map_or("<td></td>".to_string(), |step| {
         number(step as f64, &step.to_string())
     });
-    row += &seconds(trial).map_or("<td></td>".to_string(), |seconds| {
+    row += &trial.seconds().map_or("<td></td>".to_string(), |seconds| {
         number(seconds, &format!("{seconds:.1}"))
     });
     let _ = writeln!(row, "</tr>");
     row
 }
 
-/// Whether trials were trained in folds.
-fn in_folds(view: &View) -> bool {
-    view.trials.iter().any(|t| view.deviation(t).is_some())
+/// Where a trial stands, and why it failed.
+fn state(trial: &Trial) -> String {
+    let name = trial.state.name().to_lowercase();
+    match trial.fail_reason() {
+        Some(reason) if trial.state == TrialState::Fail => format!("{name}: {}", escape(&reason)),
+        _ => name,
+    }
 }
 
 /// The value as it is drawn; what is not finite is said as it is.
@@ -118,9 +122,4 @@ fn number(value: f64, words: &str) -> String {
         true => format!("<td data-v=\"{value}\">{words}</td>"),
         false => format!("<td>{words}</td>"),
     }
-}
-
-pub(super) fn seconds(trial: &Trial) -> Option<f64> {
-    let spent = trial.completed?.duration_since(trial.started?).ok()?;
-    Some(spent.as_secs_f64())
 }

@@ -39,6 +39,8 @@ pub(super) struct View<'a> {
     pub(super) shown: Vec<Scale<'a>>,
     /// An axis per objective over what the complete trials came to.
     pub(super) axes: Vec<Axis>,
+    /// Whether trials were trained in folds.
+    pub(super) in_folds: bool,
 }
 
 impl<'a> View<'a> {
@@ -51,7 +53,9 @@ impl<'a> View<'a> {
             winners: Vec::new(),
             shown: Vec::new(),
             axes: Vec::new(),
+            in_folds: false,
         };
+        view.in_folds = view.trials.iter().any(|t| view.deviation(t).is_some());
         let objectives = 0..study.objectives.len().max(1);
         view.axes = objectives
             .map(|objective| view.axis(objective, false))
@@ -137,7 +141,9 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn has_curves(&self) -> bool {
-        self.trials.iter().any(|t| !self.curve(t).is_empty())
+        let is_drawn = |t: &&&Trial| matches!(t.state, TrialState::Complete | TrialState::Pruned);
+        let mut drawn = self.trials.iter().filter(is_drawn);
+        drawn.any(|t| !self.curve(t).is_empty())
     }
 
     /// How good a value is, from 0 for the worst that the axis shows to 1 for the best.

@@ -1,12 +1,13 @@
 //! The `[space]` table of a file.
 
-use super::Reader;
+use super::{Reader, WHOLE};
 use crate::tune::distribution::{Distribution, Scalar};
 use crate::tune::space::{Parameter, Space};
 use crate::{Error, Result};
 
 /// Reads the `[space]` table of a file: the same notation as text, a list of choices, or a table with
-/// `low`, `high`, and perhaps `log`, `step` and `if`.
+/// `low`, `high`, and perhaps `int`, `log`, `step` and `if`. As in the text, a range is one of whole numbers where
+/// it says so, or where the parameter is one.
 ///
 /// # Errors
 /// [`Error::Usage`] with the parameter at fault, and a caret where a text is.
@@ -35,7 +36,7 @@ fn entry(name: &str, value: &toml::Value) -> Result<Parameter> {
             })
         }
         toml::Value::Table(of) => {
-            let known = ["low", "high", "log", "step", "choices", "if"];
+            let known = ["low", "high", "int", "log", "step", "choices", "if"];
             if let Some(key) = of.keys().find(|key| !known.contains(&key.as_str())) {
                 let hint = crate::suggest::hint(key, known);
                 return Err(wrong(format!("no such key as {key}{hint}")));
@@ -66,18 +67,21 @@ fn range(name: &str, of: &toml::Table) -> Result<Parameter, String> {
         let number = integer.or(value.as_float());
         number.ok_or(format!("{key} is no number: {value}"))
     };
-    let log = match of.get("log") {
-        None => false,
-        Some(value) => value.as_bool().ok_or("log is true or false".to_string())?,
+    let flag = |key: &str| match of.get(key) {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or(format!("{key} is true or false")),
     };
-    let (low, high) = (number("low")?, number("high")?);
+    let (low, high, log) = (number("low")?, number("high")?, flag("log")?);
     let step = of.get("step").map(|_| number("step")).transpose()?;
-    let all = ["low", "high", "step"]
-        .iter()
-        .filter_map(|key| of.get(*key));
-    let is_whole = all.clone().all(toml::Value::is_integer);
+    let is_whole = WHOLE.contains(&name) || flag("int")?;
     let made = match is_whole {
-        true => Distribution::int(low as i64, high as i64, log, step.unwrap_or(1.0) as i64),
+        true => {
+            let all = [Some(low), Some(high), step];
+            if let Some(x) = all.into_iter().flatten().find(|x| x.fract() != 0.0) {
+                return Err(format!("{x} is no whole number"));
+            }
+            Distribution::int(low as i64, high as i64, log, step.unwrap_or(1.0) as i64)
+        }
         false => Distribution::float(low, high, log, step),
     };
     Ok(Parameter {

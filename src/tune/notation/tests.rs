@@ -54,7 +54,7 @@ fn assert_points(error: &crate::Error, source: &str, text: &str, what: &str, car
     let lines: Vec<&str> = error.lines().collect();
     assert!(lines[0].starts_with(source), "{error}");
     assert!(lines[0].contains(what), "{text}: {error}");
-    assert_eq!(lines[1].trim_start(), text);
+    assert_eq!(&lines[1][2..], text);
     assert_eq!(lines[2], carets, "{error}");
 }
 
@@ -68,6 +68,9 @@ fn a_caret_points_at_what_is_wrong() {
         ("opt=sgd||adam", "missing", "          ^"),
         ("opt=sgd|sgd", "twice", "      ^^^^^^^"),
         ("lr", "such as lr=log", "  ^^"),
+        ("=0..1", "has no name", "  ^"),
+        ("\u{a0}=0..1", "has no name", "  ^"),
+        ("lr=0..1:1e-310", "too many steps", "     ^^^^^^^^^^^"),
         ("x=log:3", "before a range", "        ^"),
         ("x=0..1:0", "above 0", "    ^^^^^^"),
         ("m=0..1 if opt", "a condition", "            ^^^"),
@@ -106,9 +109,10 @@ fn a_caret_points_at_what_does_not_go_with_the_others() {
             "            ^^^^",
         ),
         (
-            ["a=1|2 if b=1", "b=1|2 if a=1"],
-            0,
-            "leads back",
+            // The first one only waits for the second.
+            ["a=1|2 if b=1", "b=1|2 if b=2"],
+            1,
+            "of b leads back",
             "           ^^^",
         ),
     ] {
@@ -124,6 +128,7 @@ fn queued_values_are_read() {
         "opt=sgd|adam",
         "model=linear:64,relu,linear:8|mlp",
         "width=8..64:8",
+        "momentum=0.5..0.9 if opt=sgd",
     ])
     .unwrap();
     let read = values("lr=0.01, model = linear:64,relu,linear:8,opt=adam", &space).unwrap();
@@ -134,6 +139,8 @@ fn queued_values_are_read() {
         ("opt".to_string(), text("adam")),
     ];
     assert_eq!(read, BTreeMap::from(expected));
+    let read = values("momentum=0.6,opt=sgd", &space).unwrap();
+    assert_eq!(read["momentum"], Scalar::Float(0.6));
     for (text, what, carets) in [
         ("adam", "names and values", "  ^^^^"),
         ("opt=adam,lrr=1", "did you mean lr", "           ^^^"),
@@ -145,6 +152,8 @@ fn queued_values_are_read() {
         ),
         ("lr=0.1,lr=0.2", "a value already", "         ^^"),
         ("", "names and values", "  ^"),
+        ("momentum=0.6", "only where opt=sgd", "  ^^^^^^^^"),
+        ("momentum=0.6,opt=adam", "only where opt=sgd", "  ^^^^^^^^"),
     ] {
         let error = values(text, &space).unwrap_err();
         assert_points(&error, "--enqueue: ", text, what, carets);
@@ -164,7 +173,17 @@ fn a_table_says_the_same() {
         "width=int:32..512:32",
     ];
     assert_eq!(read, space(same).unwrap());
+    let read = table(
+        &toml::from_str(
+            "dropout = {low = 0, high = 1}\nwidth = {low = 32.0, high = 64}\nfolds = {low = 2, high = 9, int = true}\n",
+        )
+        .unwrap(),
+    );
+    let same = ["dropout=0..1", "folds=int:2..9", "width=32..64"];
+    assert_eq!(read.unwrap(), space(same).unwrap());
     for (text, what) in [
+        ("width = {low = 0.5, high = 8}", "0.5 is no whole number"),
+        ("lr = {low = 0, high = 1, int = 1}", "int is true or false"),
         ("lr = {low = 1}", "high is missing"),
         ("lr = {hihg = 1}", "did you mean high"),
         ("lr = true", "neither a range"),

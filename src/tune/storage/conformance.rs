@@ -347,22 +347,37 @@ fn retries(storage: &mut dyn Storage) {
     let (id, _) = storage.create_trial(study).unwrap();
     let note = attribute(id, AttributeKind::User, "note", "1");
     storage
-        .write(&[param(id, "lr", 0.5, float()), note, finish(id, Fail, &[])])
+        .write(&[param(id, "lr", 0.5, float()), note])
         .unwrap();
+    let mut broken = id;
     for round in 1..=2 {
-        let failed = storage.trials(study).unwrap().last().unwrap().clone();
-        let (id, number) = storage.requeue(study, &failed, Some(2)).unwrap().unwrap();
-        assert_eq!(number, round);
+        let had = storage.trials(study).unwrap().last().unwrap().clone();
+        let put_back = |storage: &mut dyn Storage| {
+            let broken = storage.put_back(study, &[broken], "gone \"ü\"", Some(2));
+            broken.unwrap()
+        };
+        assert_eq!(put_back(storage), 1);
+        assert_eq!(put_back(storage), 0, "it runs no more");
+        let trials = storage.trials(study).unwrap();
+        assert_eq!(trials.len(), round as usize + 1);
+        let failed = &trials[round as usize - 1];
+        assert_eq!((failed.id, failed.state), (broken, Fail));
+        assert!(failed.completed.is_some());
+        assert_eq!(failed.system["fail_reason"], "\"gone \\\"ü\\\"\"");
         let trial = storage.claim_waiting(study).unwrap().unwrap();
-        assert_eq!(trial.id, id);
-        assert_eq!(trial.params, failed.params);
-        assert_eq!(trial.user, failed.user);
+        assert_eq!(trial.number, round);
+        assert_eq!(trial.params, had.params);
+        assert_eq!(trial.user, had.user);
         assert_eq!(trial.system["failed_trial"], "0");
         assert_eq!(retry_history(&trial), (0..round).collect::<Vec<_>>());
-        storage.write(&[finish(id, Fail, &[])]).unwrap();
+        broken = trial.id;
     }
-    let failed = storage.trials(study).unwrap().last().unwrap().clone();
-    assert_eq!(storage.requeue(study, &failed, Some(2)).unwrap(), None);
+    assert_eq!(
+        storage.put_back(study, &[broken], "gone", Some(2)).unwrap(),
+        0
+    );
+    let trials = storage.trials(study).unwrap();
+    assert_eq!((trials.len(), trials[2].state), (3, Fail));
 }
 
 /// More rows than one statement carries.
@@ -446,15 +461,22 @@ pub fn check_heartbeats(storage: &mut dyn Storage) {
     storage.write(&[finish(ended, Complete, &[1.0])]).unwrap();
     assert_eq!(storage.beating(study).unwrap(), [dead, alive]);
     let grace = Duration::from_secs(2);
-    assert_eq!(storage.fail_stale(study, grace).unwrap(), []);
+    let put_back = |storage: &mut dyn Storage| {
+        let queued = storage.put_back_stale(study, grace, "silent", None);
+        queued.unwrap()
+    };
+    assert_eq!(put_back(storage), 0);
     std::thread::sleep(grace + Duration::from_millis(1100));
     storage.heartbeat(&[alive]).unwrap();
-    let failed = storage.fail_stale(study, grace).unwrap();
-    assert_eq!(
-        failed.iter().map(|t| (t.id, t.state)).collect::<Vec<_>>(),
-        [(dead, Fail)]
-    );
-    assert_eq!(storage.fail_stale(study, grace).unwrap(), []);
+    assert_eq!(put_back(storage), 1);
+    let states: Vec<TrialState> = storage
+        .trials(study)
+        .unwrap()
+        .iter()
+        .map(|t| t.state)
+        .collect();
+    assert_eq!(states, [Fail, Running, Complete, Waiting]);
+    assert_eq!(put_back(storage), 0);
     assert_eq!(storage.beating(study).unwrap(), [alive]);
     let note = attribute(dead, AttributeKind::User, "late", "1");
     assert_eq!(storage.write(&[note]).unwrap(), [dead]);

@@ -1,7 +1,7 @@
 //! Databases as the storage sees them: transactions that may fail because the database is away for a
 //! while, and are then done again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::OnWait;
 use crate::{Error, Result};
@@ -96,14 +96,43 @@ pub fn connect<C>(on_wait: &OnWait, mut open: impl FnMut() -> Result<C>) -> Resu
     open()
 }
 
-/// Does the work in one transaction, and again while the database is away.
+/// What is known of a connection's outages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outages {
+    /// When the last one ended, and how long it was.
+    last: Option<(Instant, Duration)>,
+    /// The database is away, and was given up.
+    pub given_up: bool,
+}
+
+impl Outages {
+    /// Whether an outage explains a silence of `grace`: nobody could say that it is alive, and others may
+    /// not have tried again yet.
+    pub fn explain(&self, grace: Duration) -> bool {
+        let explains = |(end, long): (Instant, Duration)| {
+            // The next try comes after about as long as all before it took, and a minute at most.
+            let next_try = (long + Duration::from_secs(1)).min(Duration::from_secs(60));
+            long * 2 >= grace && end.elapsed() < grace + next_try
+        };
+        self.last.is_some_and(explains)
+    }
+}
+
+/// Does the work in one transaction, and again while the database is away: not for long where it has been
+/// given up before.
 pub fn run<T>(
     connection: &mut dyn Connection,
     access: Access,
     on_wait: &OnWait,
+    outages: &mut Outages,
     mut work: impl FnMut(&mut dyn Transaction) -> Result<T, Failure>,
 ) -> Result<T> {
-    let mut away = AWAY.iter();
+    let waits = match outages.given_up {
+        true => &STARTING[..],
+        false => &AWAY[..],
+    };
+    let mut waits = waits.iter();
+    let mut lost = None;
     let mut gave_way = 0;
     loop {
         let mut answer = None;
@@ -112,7 +141,14 @@ pub fn run<T>(
             Ok(())
         });
         let wait = match (done, answer) {
-            (Ok(()), Some(answer)) => return Ok(answer),
+            (Ok(()), Some(answer)) => {
+                outages.given_up = false;
+                if let Some(lost) = lost {
+                    let now = Instant::now();
+                    outages.last = Some((now, now - lost));
+                }
+                return Ok(answer);
+            }
             (Ok(()), None) => unreachable!("a transaction that was done was worked on"),
             (Err(Failure::Final(error)), _) => return Err(error),
             (Err(Failure::GaveWay(_)), _) if gave_way < GIVES_WAY => {
@@ -120,13 +156,15 @@ pub fn run<T>(
                 Duration::from_millis(10 * gave_way)
             }
             (Err(Failure::GaveWay(why)), _) => return Err(Error::Data(why)),
-            (Err(Failure::Lost(why)), _) => match away.next() {
-                Some(seconds) => {
-                    on_wait(&format!("{why}; trying again in {seconds} s"));
-                    Duration::from_secs(*seconds)
-                }
-                None => return Err(Error::Data(format!("{why}; given up"))),
-            },
+            (Err(Failure::Lost(why)), _) => {
+                lost.get_or_insert_with(Instant::now);
+                let Some(seconds) = waits.next() else {
+                    outages.given_up = true;
+                    return Err(Error::Data(format!("{why}; given up")));
+                };
+                on_wait(&format!("{why}; trying again in {seconds} s"));
+                Duration::from_secs(*seconds)
+            }
         };
         std::thread::sleep(wait);
     }
@@ -165,7 +203,8 @@ mod tests {
         let heard = Arc::clone(&said);
         let on_wait: OnWait = Box::new(move |word| heard.lock().unwrap().push(word.to_string()));
         let mut times = 0;
-        let done = run(&mut Flaky(failures), Access::Write, &on_wait, |_| {
+        let (mut flaky, mut outages) = (Flaky(failures), Outages::default());
+        let done = run(&mut flaky, Access::Write, &on_wait, &mut outages, |_| {
             times += 1;
             Ok(times)
         });
@@ -179,6 +218,30 @@ mod tests {
         let (done, said) = said_by(vec![lost, Failure::GaveWay("deadlock".to_string())]);
         assert_eq!(done.unwrap(), 3);
         assert_eq!(said, ["gone; trying again in 1 s"]);
+    }
+
+    #[test]
+    fn an_outage_explains_a_silence_that_it_is_long_enough_for() {
+        let mut flaky = Flaky(vec![Failure::Lost("gone".to_string())]);
+        let on_wait: OnWait = Box::new(|_| ());
+        let mut outages = Outages {
+            last: None,
+            given_up: true,
+        };
+        let done = run(&mut flaky, Access::Read, &on_wait, &mut outages, |_| Ok(()));
+        done.unwrap();
+        assert!(!outages.given_up, "it is there again");
+        assert!(outages.explain(Duration::from_secs(2)));
+        assert!(
+            !outages.explain(Duration::from_secs(60)),
+            "one beat was missed at most"
+        );
+        let (end, long) = outages.last.unwrap();
+        outages.last = Some((end - Duration::from_secs(5), long));
+        assert!(
+            !outages.explain(Duration::from_secs(2)),
+            "there was time to say something since"
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ use line::Operation;
 use super::lock::Lock;
 use super::memory::Memory;
 use super::write::{AttributeKind, Write};
-use super::{OnWait, Storage, Study, check_study, json, no_study, study_exists, time, write};
+use super::{
+    OnWait, Storage, Study, check_study, json, no_study, retry, study_exists, time, write,
+};
 use crate::tune::trial::{Attributes, Direction, Trial, TrialState};
 use crate::{Error, Result};
 
@@ -222,6 +224,29 @@ impl Storage for Journal {
                 .collect();
             journal.append(logs?)?;
             Ok(sorted.refused)
+        })
+    }
+
+    fn put_back(
+        &mut self,
+        study: i64,
+        trials: &[i64],
+        reason: &str,
+        max_retry: Option<usize>,
+    ) -> Result<usize> {
+        self.locked(|journal| {
+            let broken = journal.memory.running(trials)?;
+            let writes = broken.iter().flat_map(|t| retry::failing(t.id, reason));
+            let again = broken.iter().filter_map(|t| retry::again(t, max_retry));
+            let again: Vec<Trial> = again.collect();
+            let queued = again.iter().map(|trial| {
+                let log = line::of_template(study, trial)?;
+                Ok((Operation::CreateTrial, log))
+            });
+            let logs = writes.map(|write| line::of_write(&write)).chain(queued);
+            let logs: Vec<_> = logs.collect::<Result<_>>()?;
+            journal.append(logs)?;
+            Ok(again.len())
         })
     }
 

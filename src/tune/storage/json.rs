@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::tune::distribution::Scalar;
 use crate::{Error, Result};
 
 const MARK: char = '\u{fdd0}';
@@ -49,6 +50,22 @@ pub fn from_f64(x: f64) -> Value {
         _ => return Value::from(x),
     };
     Value::from(format!("{MARK}{token}"))
+}
+
+/// A category, which may be no number.
+pub fn to_scalar(value: &Value) -> Option<Scalar> {
+    match as_f64(value) {
+        Some(x) if !x.is_finite() => Some(Scalar::Float(x)),
+        _ => Scalar::from_json(value),
+    }
+}
+
+/// The value of a category.
+pub fn from_scalar(scalar: &Scalar) -> Value {
+    match scalar {
+        Scalar::Float(x) => from_f64(*x),
+        scalar => scalar.to_json(),
+    }
 }
 
 /// Puts the bare tokens into marked quotes.
@@ -96,6 +113,17 @@ mod tests {
         assert_eq!(as_f64(&value["a"][3]), Some(-1.5));
         assert_eq!(value["b"], "NaN \"Infinity\\");
         assert_eq!(to_string(&value), text);
+    }
+
+    #[test]
+    fn choices_may_be_infinite() {
+        use crate::tune::distribution::Distribution;
+        let text = r#"{"name": "CategoricalDistribution", "attributes": {"choices": [0.5, Infinity, null, "Infinity", -Infinity]}}"#;
+        let read = Distribution::from_json(text).unwrap();
+        assert_eq!(read.external(1.0), Scalar::Float(f64::INFINITY));
+        assert_eq!(read.external(3.0), Scalar::Text("Infinity".to_string()));
+        assert_eq!(read.external(4.0), Scalar::Float(f64::NEG_INFINITY));
+        assert_eq!(read.to_json(), text);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Studies in memory: what a tuning keeps without `--storage`, and what a journal amounts to.
+//! Studies in memory: what a journal amounts to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::write::{self, AttributeKind, Known, Sorted, Write};
-use super::{Storage, Study, check_study, no_study, no_trial, study_exists, times};
+use super::{Storage, Study, check_study, no_study, no_trial, retry, study_exists, times};
 use crate::tune::trial::{Attributes, Direction, Trial, TrialState};
 use crate::{Error, Result};
 
@@ -103,6 +103,14 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Those of these trials that are running.
+    pub fn running(&self, trials: &[i64]) -> Result<Vec<Trial>> {
+        let trials = trials.iter().map(|id| self.trial(*id).cloned());
+        let trials: Vec<Trial> = trials.collect::<Result<_>>()?;
+        let is_running = |t: &Trial| t.state == TrialState::Running;
+        Ok(trials.into_iter().filter(is_running).collect())
     }
 
     /// Sorts a batch, of which nothing is done yet.
@@ -289,6 +297,23 @@ impl Storage for Memory {
             self.apply(write)?;
         }
         Ok(sorted.refused)
+    }
+
+    fn put_back(
+        &mut self,
+        study: i64,
+        trials: &[i64],
+        reason: &str,
+        max_retry: Option<usize>,
+    ) -> Result<usize> {
+        let broken = self.running(trials)?;
+        for write in broken.iter().flat_map(|t| retry::failing(t.id, reason)) {
+            self.apply(&write)?;
+        }
+        let again = broken.iter().filter_map(|t| retry::again(t, max_retry));
+        let again: Vec<Trial> = again.collect();
+        self.create_trials_at(study, None, &again)?;
+        Ok(again.len())
     }
 
     fn trials(&mut self, study: i64) -> Result<&[Trial]> {

@@ -3,11 +3,12 @@
 
 mod database;
 mod journal;
-mod json;
+pub(in crate::tune) mod json;
 mod lock;
 mod memory;
 mod postgres;
 
+mod retry;
 mod rows;
 mod schema;
 mod sql;
@@ -28,6 +29,7 @@ use crate::tune::trial::{Attributes, Direction, Trial, TrialState};
 use crate::{Error, Result};
 
 pub use memory::Memory;
+pub use retry::{failing, retry_history};
 pub use write::{AttributeKind, Write};
 
 /// What is said to a person while a storage is waited for; see [`open`].
@@ -90,6 +92,17 @@ pub trait Storage: Send {
     /// name, and for values that may not be stored.
     fn write(&mut self, writes: &[Write]) -> Result<Vec<i64>>;
 
+    /// Makes those of these trials that are running failed ones, for `reason`, and queues each again, but
+    /// not more than `max_retry` times: all in one transaction. How many are queued again; the others are
+    /// somebody else's by now.
+    fn put_back(
+        &mut self,
+        study: i64,
+        trials: &[i64],
+        reason: &str,
+        max_retry: Option<usize>,
+    ) -> Result<usize>;
+
     /// All trials by number. What is finished is read once.
     fn trials(&mut self, study: i64) -> Result<&[Trial]>;
 
@@ -103,16 +116,22 @@ pub trait Storage: Send {
         Ok(())
     }
 
-    /// Running trials that have had a heartbeat: whoever has them lives until [`Self::fail_stale`] says
-    /// otherwise. Optuna's workers have none unless they are told to.
+    /// Running trials that have had a heartbeat: whoever has them lives until [`Self::put_back_stale`]
+    /// says otherwise. Optuna's workers have none unless they are told to.
     fn beating(&mut self, _study: i64) -> Result<Vec<i64>> {
         Ok(Vec::new())
     }
 
-    /// Makes running trials with no heartbeat for longer than `grace` failed ones, and returns them; each
-    /// is returned to one worker alone. Trials that never had a heartbeat stay.
-    fn fail_stale(&mut self, _study: i64, _grace: Duration) -> Result<Vec<Trial>> {
-        Ok(Vec::new())
+    /// [`Self::put_back`] of the running trials that have had no heartbeat for longer than `grace`; how
+    /// many are queued again. Trials that never had a heartbeat stay.
+    fn put_back_stale(
+        &mut self,
+        _study: i64,
+        _grace: Duration,
+        _reason: &str,
+        _max_retry: Option<usize>,
+    ) -> Result<usize> {
+        Ok(0)
     }
 }
 
@@ -142,7 +161,7 @@ impl dyn Storage + '_ {
         user: &Attributes,
     ) -> Result<(i64, u32)> {
         let mut waiting = Trial::new(0, 0, TrialState::Waiting);
-        let fixed = fixed.iter().map(|(k, v)| (k.clone(), v.to_json()));
+        let fixed = fixed.iter().map(|(k, v)| (k.clone(), json::from_scalar(v)));
         let fixed = serde_json::Value::Object(fixed.collect());
         waiting
             .system
@@ -150,46 +169,6 @@ impl dyn Storage + '_ {
         waiting.user = user.clone();
         Ok(self.create_trials(study, &[waiting])?[0])
     }
-
-    /// Queues a failed trial once more, as Optuna's `RetryHeartbeatStaleTrialCallback`: with the same
-    /// parameters and attributes, and the numbers of its failed forerunners. `None` where it was
-    /// retried `max_retry` times.
-    pub fn requeue(
-        &mut self,
-        study: i64,
-        failed: &Trial,
-        max_retry: Option<usize>,
-    ) -> Result<Option<(i64, u32)>> {
-        let mut waiting = Trial {
-            state: TrialState::Waiting,
-            values: Vec::new(),
-            intermediate: BTreeMap::new(),
-            started: None,
-            completed: None,
-            ..failed.clone()
-        };
-        let mut history = retry_history(failed);
-        history.push(failed.number);
-        if max_retry.is_some_and(|most| history.len() > most) {
-            return Ok(None);
-        }
-        let first = || failed.number.to_string();
-        let system = &mut waiting.system;
-        system
-            .entry("failed_trial".to_string())
-            .or_insert_with(first);
-        system.insert("retry_history".to_string(), format!("{history:?}"));
-        Ok(Some(self.create_trials(study, &[waiting])?[0]))
-    }
-}
-
-/// Numbers of the failed trials that a trial repeats, the first one first.
-pub fn retry_history(trial: &Trial) -> Vec<u32> {
-    let text = trial
-        .system
-        .get("retry_history")
-        .map_or("[]", String::as_str);
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// What `enqueue` decided for a trial: parameters by name.
@@ -205,7 +184,7 @@ pub fn fixed_params(trial: &Trial) -> Result<BTreeMap<String, Scalar>> {
     };
     let value = json::parse(text)?;
     let of = value.as_object().ok_or_else(wrong)?;
-    let scalar = |(k, v)| Some((String::clone(k), Scalar::from_json(v)?));
+    let scalar = |(k, v)| Some((String::clone(k), json::to_scalar(v)?));
     of.iter().map(|kv| scalar(kv).ok_or_else(wrong)).collect()
 }
 
@@ -260,14 +239,31 @@ pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_string();
     };
-    let (before, place) = match rest.rsplit_once('@') {
-        Some((before, place)) => (before, format!("@{place}")),
-        None => return url.to_string(),
+    let (place, options) = match rest.split_once('?') {
+        // A password with a question mark, or an at sign among the options: who knows which.
+        Some((place, options)) if options.contains('@') && !place.contains('@') => {
+            return format!("{scheme}://***");
+        }
+        Some((place, options)) => (place, Some(options)),
+        None => (rest, None),
     };
-    match before.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:***{place}"),
-        None => url.to_string(),
-    }
+    let place = match place.rsplit_once('@') {
+        Some((before, at)) => match before.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{at}"),
+            None => place.to_string(),
+        },
+        None => place.to_string(),
+    };
+    let options = options.map_or(String::new(), |options| {
+        let shown = options
+            .split('&')
+            .map(|option| match option.split_once('=') {
+                Some((key, _)) if key.contains("password") => format!("{key}=***"),
+                _ => option.to_string(),
+            });
+        format!("?{}", shown.collect::<Vec<_>>().join("&"))
+    });
+    format!("{scheme}://{place}{options}")
 }
 
 /// When a template's trial began and ended: what has begun has a start, what is finished an end.
@@ -348,5 +344,16 @@ mod tests {
         let shown = without_password("postgresql://u:s3:cr@t@host:1/db?sslmode=require");
         assert_eq!(shown, "postgresql://u:***@host:1/db?sslmode=require");
         assert_eq!(without_password("sqlite:///a@b.db"), "sqlite:///a@b.db");
+        for hidden in [
+            "postgresql://host/db?password=s3cr@t:x",
+            "postgresql://u:s3?cr@t@host/db",
+        ] {
+            assert_eq!(without_password(hidden), "postgresql://***");
+        }
+        let shown = without_password("postgresql://host/db?user=u&password=s3cr:t&sslpassword=y");
+        assert_eq!(
+            shown,
+            "postgresql://host/db?user=u&password=***&sslpassword=***"
+        );
     }
 }

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::database::{Access, Cell, Connection, Dialect, Failure, Transaction, run};
+use super::database::{Access, Cell, Connection, Dialect, Failure, Outages, Transaction, run};
 use super::rows::{self, Rows, columns, int, list, text};
-use super::statements::{agree, beat, end, find_study, insert_trials, lock_trials, only};
+use super::statements::{add_trials, agree, beat, break_off, end, find_study, lock_trials, only};
 use super::write::{self, AttributeKind, Known, Write};
-use super::{OnWait, Storage, Study, check_study, no_study, schema, study_exists, time};
-use crate::tune::trial::{Attributes, Direction, Trial, TrialState};
+use super::{OnWait, Storage, Study, check_study, schema, study_exists, time};
+use crate::tune::trial::{Attributes, Direction, Trial};
 use crate::{Error, Result};
 
 /// A storage in a database.
 pub struct Sql<C> {
     connection: C,
     on_wait: OnWait,
+    outages: Outages,
     /// Trials by study, in the order of their ids, which is that of their numbers: those that are finished are as they will stay.
     read: BTreeMap<i64, Vec<Trial>>,
 }
@@ -26,12 +27,19 @@ impl<C: Connection> Sql<C> {
     /// [`Error::Data`] where the database is out of reach or its tables are of another version.
     pub fn open(mut connection: C, on_wait: OnWait) -> Result<Sql<C>> {
         let dialect = connection.dialect();
-        run(&mut connection, Access::Write, &on_wait, |transaction| {
-            schema::prepare(transaction, dialect)
-        })?;
+        let mut outages = Outages::default();
+        let (write, outages_of) = (Access::Write, &mut outages);
+        run(
+            &mut connection,
+            write,
+            &on_wait,
+            outages_of,
+            |transaction| schema::prepare(transaction, dialect),
+        )?;
         Ok(Sql {
             connection,
             on_wait,
+            outages,
             read: BTreeMap::new(),
         })
     }
@@ -41,7 +49,13 @@ impl<C: Connection> Sql<C> {
         &mut self,
         work: impl FnMut(&mut dyn Transaction) -> Result<T, Failure>,
     ) -> Result<T> {
-        run(&mut self.connection, Access::Read, &self.on_wait, work)
+        run(
+            &mut self.connection,
+            Access::Read,
+            &self.on_wait,
+            &mut self.outages,
+            work,
+        )
     }
 
     /// Writes in one transaction.
@@ -54,6 +68,7 @@ impl<C: Connection> Sql<C> {
             &mut self.connection,
             Access::Write,
             &self.on_wait,
+            &mut self.outages,
             |transaction| work(transaction, dialect),
         )
     }
@@ -187,35 +202,7 @@ impl<C: Connection> Storage for Sql<C> {
             return Ok(Some(Vec::new()));
         }
         self.change(|transaction, dialect| {
-            // The lock on the study's row is what makes numbers unique, for Python's workers too.
-            let lock = format!(
-                "SELECT study_id FROM studies WHERE study_id = {study}{}",
-                dialect.for_update
-            );
-            if transaction.query(&lock, &[])?.is_empty() {
-                return Err(no_study(study).into());
-            }
-            let count = format!("SELECT count(*) FROM trials WHERE study_id = {study}");
-            let first = only(transaction.query(&count, &[])?)?;
-            if expected.is_some_and(|expected| i64::from(expected) != first) {
-                return Ok(None);
-            }
-            let mut known = Known::default();
-            for template in templates {
-                for (name, distribution) in &template.distributions {
-                    agree(transaction, study, &mut known, name, distribution)?;
-                }
-            }
-            let made = insert_trials(transaction, study, first, templates)?;
-            let mut rows = Rows::default();
-            for ((id, _), template) in made.iter().zip(templates) {
-                rows.add_template(*id, template);
-            }
-            rows.insert(transaction)?;
-            let begun = made.iter().zip(templates);
-            let begun = begun.filter(|(_, template)| template.state == TrialState::Running);
-            beat(transaction, begun.map(|((id, _), _)| *id))?;
-            Ok(Some(made))
+            add_trials(transaction, dialect, study, expected, templates)
         })
     }
 
@@ -298,8 +285,18 @@ impl<C: Connection> Storage for Sql<C> {
         })
     }
 
-    fn fail_stale(&mut self, study: i64, grace: Duration) -> Result<Vec<Trial>> {
-        let ids = self.change(|transaction, dialect| {
+    fn put_back_stale(
+        &mut self,
+        study: i64,
+        grace: Duration,
+        reason: &str,
+        max_retry: Option<usize>,
+    ) -> Result<usize> {
+        // Read first: an outage that ends with this very call is then known.
+        if self.beating(study)?.is_empty() || self.outages.explain(grace) {
+            return Ok(0);
+        }
+        self.change(|transaction, dialect| {
             let silent = format!(
                 "{} AND {} > {:?} ORDER BY trials.trial_id{}",
                 select_beating(study),
@@ -307,22 +304,29 @@ impl<C: Connection> Storage for Sql<C> {
                 grace.as_secs_f64(),
                 dialect.skip_locked
             );
-            let mut ids = Vec::new();
-            for row in transaction.query(&silent, &[])? {
-                let [id] = columns(row)?;
-                ids.push(int(&id)?);
-                end(transaction, int(&id)?, TrialState::Fail)?;
-            }
-            Ok(ids)
-        })?;
-        if ids.is_empty() {
-            return Ok(Vec::new());
+            break_off(transaction, dialect, study, &silent, reason, max_retry)
+        })
+    }
+
+    fn put_back(
+        &mut self,
+        study: i64,
+        trials: &[i64],
+        reason: &str,
+        max_retry: Option<usize>,
+    ) -> Result<usize> {
+        if trials.is_empty() {
+            return Ok(0);
         }
-        let trials = self.trials(study)?.iter();
-        Ok(trials
-            .filter(|trial| ids.contains(&trial.id))
-            .cloned()
-            .collect())
+        self.change(|transaction, dialect| {
+            let running = format!(
+                "SELECT trial_id FROM trials WHERE study_id = {study} AND state = 'RUNNING' \
+                 AND trial_id IN {} ORDER BY trial_id{}",
+                list(trials.to_vec()),
+                dialect.for_update
+            );
+            break_off(transaction, dialect, study, &running, reason, max_retry)
+        })
     }
 }
 

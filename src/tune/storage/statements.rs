@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::database::{Cell, Dialect, Failure, Transaction};
-use super::rows::{self, columns, int, list, places, state_of, text};
+use super::rows::{self, Rows, columns, int, list, places, state_of, text};
 use super::write::{Known, Write};
-use super::{no_study, time, times};
+use super::{no_study, retry, time, times};
 use crate::tune::distribution::Distribution;
 use crate::tune::trial::{Trial, TrialState};
 use crate::{Error, Result};
@@ -50,8 +50,78 @@ pub fn agree(
     Ok(known.agree(name, distribution)?)
 }
 
+/// Adds trials as the templates are: (id, number) of each; `None`, where the next number is not the one
+/// that is expected.
+pub fn add_trials(
+    transaction: &mut dyn Transaction,
+    dialect: &Dialect,
+    study: i64,
+    expected: Option<u32>,
+    templates: &[Trial],
+) -> Result<Option<Vec<(i64, u32)>>, Failure> {
+    // The lock on the study's row is what makes numbers unique, for Python's workers too.
+    let lock = format!(
+        "SELECT study_id FROM studies WHERE study_id = {study}{}",
+        dialect.for_update
+    );
+    if transaction.query(&lock, &[])?.is_empty() {
+        return Err(no_study(study).into());
+    }
+    let count = format!("SELECT count(*) FROM trials WHERE study_id = {study}");
+    let first = only(transaction.query(&count, &[])?)?;
+    if expected.is_some_and(|expected| i64::from(expected) != first) {
+        return Ok(None);
+    }
+    let mut known = Known::default();
+    for template in templates {
+        for (name, distribution) in &template.distributions {
+            agree(transaction, study, &mut known, name, distribution)?;
+        }
+    }
+    let made = insert_trials(transaction, study, first, templates)?;
+    let mut rows = Rows::default();
+    for ((id, _), template) in made.iter().zip(templates) {
+        rows.add_template(*id, template);
+    }
+    rows.insert(transaction)?;
+    let begun = made.iter().zip(templates);
+    let begun = begun.filter(|(_, template)| template.state == TrialState::Running);
+    beat(transaction, begun.map(|((id, _), _)| *id))?;
+    Ok(Some(made))
+}
+
+/// Fails the trials that `select` finds and locks, and queues them again; how many.
+pub fn break_off(
+    transaction: &mut dyn Transaction,
+    dialect: &Dialect,
+    study: i64,
+    select: &str,
+    reason: &str,
+    max_retry: Option<usize>,
+) -> Result<usize, Failure> {
+    let found = transaction.query(select, &[])?.into_iter();
+    let ids = found.map(|row| int(&columns::<1>(row)?[0]));
+    let ids: Vec<i64> = ids.collect::<Result<_>>()?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let broken = rows::read(transaction, &format!("trial_id IN {}", list(ids)))?;
+    let writes = broken.iter().flat_map(|t| retry::failing(t.id, reason));
+    let writes: Vec<Write> = writes.collect();
+    let mut rows = Rows::default();
+    writes.iter().for_each(|write| rows.add(write));
+    rows.insert(transaction)?;
+    for (trial, state) in &rows.ends {
+        end(transaction, *trial, *state)?;
+    }
+    let again = broken.iter().filter_map(|t| retry::again(t, max_retry));
+    let again: Vec<Trial> = again.collect();
+    add_trials(transaction, dialect, study, None, &again)?;
+    Ok(again.len())
+}
+
 /// Inserts rows of `trials` alone, numbered from `first`: (id, number) of each.
-pub fn insert_trials(
+fn insert_trials(
     transaction: &mut dyn Transaction,
     study: i64,
     first: i64,

@@ -1,7 +1,7 @@
 //! Ends of trials.
 
-use super::{attributes, json};
-use crate::tune::storage::{AttributeKind, Write};
+use super::attributes;
+use crate::tune::storage::{self, AttributeKind, Write};
 use crate::tune::trial::{Attributes, Trial, TrialState};
 
 /// Ends of trials, to be written together.
@@ -27,12 +27,6 @@ impl Ends {
 
     /// Came to nothing, and why.
     pub fn fail(&mut self, id: i64, reason: &str) {
-        let noted = Attributes::from([("fail_reason".to_string(), json(reason))]);
-        self.0.extend(attributes(id, AttributeKind::System, &noted));
-        self.0.push(Write::Finish {
-            trial: id,
-            state: TrialState::Fail,
-            values: Vec::new(),
-        });
+        self.0.extend(storage::failing(id, reason));
     }
 }
