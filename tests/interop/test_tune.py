@@ -2,6 +2,7 @@
 study that Optuna and its dashboard read."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,14 @@ def worker(url, out, *words):
     """A worker of ours, as a running process."""
     return subprocess.Popen(command(url, "--out", out, *words), stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
+
+
+def hear(worker, kind):
+    """Reads what a worker of ours says until an event of that kind."""
+    for line in worker.stdout:
+        if json.loads(line)["event"] == kind:
+            return
+    pytest.fail(f"no {kind}: {worker.stderr.read()}")
 
 
 def python_worker(url, n):
@@ -83,9 +92,7 @@ def test_two_workers_of_each_share_a_study(kind, new_url, tmp_path):  # noqa: F8
 def test_what_a_killed_worker_had_is_tried_again(kind, new_url, tmp_path):  # noqa: F811
     url = new_url(kind)
     first = worker(url, tmp_path / "killed", "--trials", 8, "--epochs", 2000, "--pruner", "none")
-    for line in first.stdout:
-        if json.loads(line)["event"] == "trial_epoch":
-            break
+    hear(first, "trial_epoch")
     first.kill()
     first.wait()
     study = optuna.load_study(study_name="shared", storage=storage_of(url))
@@ -105,22 +112,25 @@ def test_what_a_killed_worker_had_is_tried_again(kind, new_url, tmp_path):  # no
 
 def test_an_outage_makes_nobody_dead(server, tmp_path):  # noqa: F811
     url = server.new_database()
-    options = ["--trials", 6, "--epochs", 300, "--population", 1, "--pruner", "none", "--sampler", "random"]
-    workers = [worker(url, tmp_path / f"w{k}", *options) for k in range(2)]
-    for each in workers:
-        for line in each.stdout:
-            if json.loads(line)["event"] == "trial_epoch":
-                break
-    # Twice as long as a worker may be silent.
+    options = ["--trials", 30, "--population", 1, "--pruner", "none", "--sampler", "random"]
+    slow = worker(url, tmp_path / "slow", *options, "--epochs", 1500)
+    hear(slow, "trial_epoch")
+    quick = worker(url, tmp_path / "quick", *options, "--epochs", 20)
+    hear(quick, "trial_epoch")
+    # Twice as long as a worker may be silent, and the one is back before the other.
+    slow.send_signal(signal.SIGSTOP)
     server.stop()
     time.sleep(6)
     server.start()
-    said = [each.communicate(timeout=300) for each in workers]
-    assert [each.returncode for each in workers] == [0, 0], said
+    for _ in range(50):
+        hear(quick, "trial_epoch")
+    slow.send_signal(signal.SIGCONT)
+    said = [each.communicate(timeout=300) for each in (slow, quick)]
+    assert [slow.returncode, quick.returncode] == [0, 0], said
     assert all("trying again" in complaint for _, complaint in said)
     trials = optuna.load_study(study_name="shared", storage=storage_of(url)).get_trials()
-    assert [t.state for t in trials] == [TrialState.COMPLETE] * 6
-    assert all(len(t.intermediate_values) == 300 for t in trials)
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 30
+    assert len(trials[0].intermediate_values) == 1500
 
 
 def test_optuna_reads_a_study_as_it_was(tmp_path):
