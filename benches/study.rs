@@ -2,7 +2,7 @@
 //! alternating, each a run of the program from its start to its end.
 //!
 //! `cargo bench --bench study` is the benchmark of docs/tune.md: 64 trials of the default MNIST network, an
-//! epoch each, three rounds, on the CPU path. `-- --device gpu --trials 16 --limit 12000 --rounds 2` asks
+//! epoch each, three rounds, on the CPU path. `-- --device gpu --limit 2000 --rounds 5` asks
 //! for another; what is printed is a line a run, and the medians.
 
 use std::process::{Command, Stdio};
