@@ -71,7 +71,7 @@ pub struct Args {
     /// maximize or minimize, one for each --metric [default: what the metric suggests]
     #[arg(long, value_name = "WAY", help_heading = "Search")]
     direction: Vec<String>,
-    /// Trials that train together [default: as many as the sampler's need of feedback allows, max(4, trials / 8) for one that learns, 64 at most; less where memory is short]
+    /// Trials that train together [default: as many as the sampler's need of feedback allows, max(4, trials / 8) for one that learns, 64 at most, 16 with --pruner pbt; less where memory is short]
     #[arg(long, value_name = "P", help_heading = "Search")]
     population: Option<usize>,
     /// Try these values first: "lr=0.01,opt=adam"; what is left out is sampled
